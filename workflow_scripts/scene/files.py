@@ -1,0 +1,61 @@
+"""Where the files that a model names really lie."""
+
+import os
+import re
+
+IMAGE_FOLDERS = ("images", "textures", os.path.join("materials", "textures"))
+
+
+def model_root(model):
+    """The folder that nothing a model names may lie outside of: two above the folder of ``model``, not the disk's root.
+
+    Two, because collections keep textures beside the folder of the meshes (``../images`` in ShapeNet v2,
+    ``../../textures`` elsewhere). Links inside it are followed.
+    """
+    folder = os.path.dirname(os.path.abspath(str(model)))
+    for _ in range(2):
+        parent = os.path.dirname(folder)
+        if os.path.dirname(parent) == parent:
+            break
+        folder = parent
+    return folder
+
+
+def _existing(path, root):
+    """The file at ``path``, whatever the case of its letters, if it lies under ``root``; else None."""
+    relative = os.path.relpath(os.path.normpath(path), root)
+    found = root
+    for name in relative.split(os.sep):
+        if name == os.pardir or not os.path.isdir(found):
+            return None
+        exact = os.path.join(found, name)
+        if not os.path.exists(exact):
+            same = sorted(entry for entry in os.listdir(found) if entry.lower() == name.lower())
+            if not same:
+                return None
+            exact = os.path.join(found, same[0])
+        found = exact
+    return found if os.path.isfile(found) else None
+
+
+def find_file(reference, model, named_in):
+    """The file that ``reference``, written in the file ``named_in`` of ``model``, means; None where there is none.
+
+    Tried first as written, relative to ``named_in``; then its ever shorter ends (``a/b/c.png``, ``b/c.png``, ``c.png``)
+    beside ``named_in`` and the model, in the folder above, and in the image folders of these; always without regard to
+    the case of letters. Backslashes, drive letters and ``model://`` are understood.
+    """
+    root = model_root(model)
+    reference = re.sub(r"^([A-Za-z]:|[a-z]+:/)(?=/)", "", reference.strip().replace("\\", "/"))
+    model_folder = os.path.dirname(os.path.abspath(str(model)))
+    written_in = os.path.dirname(os.path.abspath(str(named_in)))
+    folders = []
+    for folder in (written_in, model_folder, os.path.dirname(model_folder)):
+        for path in [folder] + [os.path.join(folder, images) for images in IMAGE_FOLDERS]:
+            if path not in folders and os.path.isdir(path):
+                folders.append(path)
+    as_written = os.path.join(written_in, reference)  # an absolute reference stays as it is
+    parts = [part for part in reference.split("/") if part not in ("", ".")]
+    candidates = [as_written]
+    candidates += [os.path.join(folder, *parts[i:]) for i in range(len(parts)) for folder in folders]
+    return next((found for found in (_existing(path, root) for path in candidates) if found), None)

@@ -1,0 +1,159 @@
+"""The Blender scene: the object, the light, the camera, and how pictures are taken."""
+
+import contextlib
+import math
+import os
+import sys
+
+import bpy
+import mathutils
+import numpy as np
+
+from . import blender
+from .materials import BACK_UV, COLORS, FRONT_UV
+from .settings import SAMPLES
+
+KEY_DIRECTION = (0.5, -0.65, 1.0)  # towards the key light: front left and above
+KEY_ANGLE = math.radians(30)  # apparent size: soft shadows
+TRANSPARENT_LAYERS = 64  # surfaces that a ray may pass through; Blender's 8 turns deep glass black
+
+
+def reset():
+    """An empty scene, whatever the user's start-up file says."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+
+
+def add_mesh(mesh, materials):
+    """Put ``mesh`` (mesh.Mesh) into the scene, with one of ``materials`` for each of its looks."""
+    data = bpy.data.meshes.new("object")
+    corners, faces = len(mesh.corners), len(mesh.face_look)
+    data.vertices.add(corners)
+    data.loops.add(corners)
+    data.polygons.add(faces)
+    data.vertices.foreach_set("co", np.ascontiguousarray(mesh.corners, np.float32).ravel())
+    data.loops.foreach_set("vertex_index", np.arange(corners, dtype=np.int32))
+    blender.set_faces(data, mesh.face_start[:-1].astype(np.int32), np.diff(mesh.face_start).astype(np.int32))
+    for material in materials:
+        data.materials.append(material)
+    data.polygons.foreach_set("material_index", mesh.face_look.astype(np.int32))
+    data.polygons.foreach_set("use_smooth", np.ones(faces, bool))
+    for name, coordinates in ((FRONT_UV, mesh.uv), (BACK_UV, mesh.back_uv)):
+        layer = data.uv_layers.new(name=name)
+        layer.data.foreach_set("uv", np.ascontiguousarray(coordinates, np.float32).ravel())
+    if mesh.colors is not None:
+        layer, values = blender.new_corner_colors(data, COLORS)
+        rgba = np.concatenate([mesh.colors, np.ones((corners, 1))], axis=1)
+        layer.data.foreach_set(values, np.ascontiguousarray(rgba, np.float32).ravel())
+    data.update(calc_edges=True)
+    blender.set_corner_normals(data, mesh.normals)
+    bpy.context.scene.collection.objects.link(bpy.data.objects.new("object", data))
+
+
+def add_light(light):
+    """White surroundings of radiance ``light.environment`` and a sun that adds ``light.key`` to white facing it.
+
+    A white diffuse surface that gets the irradiance E reflects the radiance E / pi.
+    """
+    world = bpy.data.worlds.new("surroundings")
+    world.use_nodes = True
+    background = world.node_tree.nodes["Background"]
+    background.inputs["Color"].default_value = (1.0, 1.0, 1.0, 1.0)
+    background.inputs["Strength"].default_value = light.environment
+    bpy.context.scene.world = world
+    if light.key > 0:
+        sun = bpy.data.lights.new("key", "SUN")
+        sun.energy = math.pi * light.key
+        sun.angle = KEY_ANGLE
+        holder = bpy.data.objects.new("key", sun)
+        holder.rotation_euler = mathutils.Vector(KEY_DIRECTION).to_track_quat("Z", "Y").to_euler()
+        bpy.context.scene.collection.objects.link(holder)
+
+
+def add_camera(cameras, resolution):
+    """The scene's camera with the horizontal field of view ``cameras.fov``; returns its object."""
+    data = bpy.data.cameras.new("camera")
+    data.sensor_fit = "HORIZONTAL"
+    data.angle = math.radians(cameras.fov)
+    data.clip_start, data.clip_end = 0.001, 4.0 * cameras.radius + 4.0
+    holder = bpy.data.objects.new("camera", data)
+    scene = bpy.context.scene
+    scene.collection.objects.link(holder)
+    scene.camera = holder
+    scene.render.resolution_x, scene.render.resolution_y = resolution
+    scene.render.resolution_percentage = 100
+    scene.render.pixel_aspect_x = scene.render.pixel_aspect_y = 1.0
+    return holder
+
+
+def configure_cycles(settings, threads):
+    """Path tracing as the settings ask. Returns what was really used, for the record."""
+    scene = bpy.context.scene
+    scene.render.engine = "CYCLES"
+    scene.cycles.device = "CPU"
+    scene.cycles.samples = SAMPLES[settings.preset]
+    scene.cycles.use_adaptive_sampling = False
+    scene.cycles.use_denoising = False
+    denoised = settings.preset == "draft" and blender.use_denoiser(scene)
+    # The mean over the pixel's own square: what a trainer sees that jitters its rays inside the pixel.
+    scene.cycles.pixel_filter_type = "BOX"
+    scene.cycles.transparent_max_bounces = TRANSPARENT_LAYERS
+    scene.render.use_persistent_data = True
+    scene.render.film_transparent = True
+    scene.render.threads_mode = "FIXED" if threads else "AUTO"
+    if threads:
+        scene.render.threads = threads
+    scene.render.dither_intensity = 0.0
+    scene.display_settings.display_device = "sRGB"
+    scene.view_settings.view_transform = "Standard"
+    scene.view_settings.look = "None"
+    scene.view_settings.exposure, scene.view_settings.gamma = 0.0, 1.0
+    layer = scene.view_layers[0]
+    layer.use_pass_z, layer.use_pass_normal = settings.depth, settings.normals
+    for what in ("date", "time", "render_time", "frame", "camera", "scene", "memory", "hostname", "filename"):
+        setattr(scene.render, "use_stamp_" + what, False)  # so that the same picture is the same file
+    return {"samples": scene.cycles.samples, "denoised": denoised}
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Keeps Blender's forty lines of progress a picture off standard output; what goes wrong is raised all the same."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(nowhere)
+        os.close(kept)
+
+
+def take_picture(camera, pose, seed, path, with_passes):
+    """Render from ``pose`` (4, 4) to ``path``.png and, ``with_passes``, to ``path``.exr. Returns straight RGBA (H, W, 4)
+    in [0, 1], the first row on top.
+    """
+    scene = bpy.context.scene
+    camera.matrix_world = mathutils.Matrix(pose.tolist())
+    scene.cycles.seed = seed
+    output = scene.render.image_settings
+    if with_passes:
+        blender.set_file_format(output, "OPEN_EXR_MULTILAYER")
+        output.color_depth, output.exr_codec = "32", "ZIP"
+        scene.render.filepath = path + ".exr"
+        with _quiet():
+            bpy.ops.render.render(write_still=True)
+    blender.set_file_format(output, "PNG")
+    output.color_mode, output.color_depth, output.compression = "RGBA", "8", 50
+    if with_passes:
+        bpy.data.images["Render Result"].save_render(path + ".png", scene=scene)
+    else:
+        scene.render.filepath = path + ".png"
+        with _quiet():
+            bpy.ops.render.render(write_still=True)
+    image = bpy.data.images.load(path + ".png")
+    width, height = image.size
+    pixels = np.empty(width * height * 4, np.float32)
+    image.pixels.foreach_get(pixels)
+    bpy.data.images.remove(image)
+    return pixels.reshape(height, width, 4)[::-1]
