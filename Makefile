@@ -35,7 +35,6 @@ lint: $(WORKFLOW)
 	.venv/bin/snakemake --directory demo --lint
 	.venv/bin/snakefmt --check Snakefile rules
 	.venv/bin/ruff check
-	.venv/bin/ruff format --check
 
 $(WORKFLOW): requirements/workflow.in requirements/workflow.lock
 	setup/python_environment.sh $(PYTHON) .venv workflow

@@ -1,0 +1,42 @@
+# obj2ngp: from .obj files to trained NeRFs, metrics and turntable GIFs.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/render.smk"
+include: "rules/train.smk"
+include: "rules/evaluate.smk"
+include: "rules/report.smk"
+
+
+localrules:
+    all,
+    objects,
+    object_names,
+
+
+# A limit on `gpu` holds for each machine or group job, never for a whole cluster.
+resource_scopes:
+    gpu="local",
+
+
+# All that belongs to single objects: very many of them are made in slices, such as
+# `snakemake objects --batch objects=1/50`.
+rule objects:
+    input:
+        per_object(rules.metrics.output),
+        per_object(rules.orbit.output.gif),
+        renders("val"),
+
+
+rule all:
+    default_target: True
+    input:
+        rules.summary.output,
+        rules.gallery.output,
+        rules.objects.input,

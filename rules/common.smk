@@ -1,0 +1,110 @@
+# The configuration, the objects, and the functions that the rules share.
+import os
+import sys
+from pathlib import Path
+
+import yaml
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+PROGRAMS = Path(workflow.basedir, "workflow_scripts")
+sys.path.insert(0, str(PROGRAMS))
+
+from configuration import SPLITS, Settings, check
+from files import UserError
+from objects import NAME, find_objects
+from on_free_gpu import visible_gpus
+from scene.settings import METHOD as RENDER_METHOD
+
+# `python` in a rule is the Python that runs Snakemake, unless a conda environment is activated.
+own_path = [str(Path(sys.executable).parent), *os.get_exec_path()]
+os.environ.update(PATH=os.pathsep.join(own_path))
+
+# A program's number is raised by hand when its results change although its settings do not.
+METHOD = {
+    "render": RENDER_METHOD,
+    "train": 1,
+    "render_test": 1,
+    "metrics": 1,
+    "orbit": 1,
+}
+
+SCHEMA = yaml.safe_load(
+    Path(workflow.basedir, "config/schemas/config.schema.yaml").read_text()
+)
+
+try:
+    check(config, SCHEMA)
+    validate(config, "../config/schemas/config.schema.yaml")  # puts the defaults in
+    OBJECTS = find_objects(config["objects"])
+    SETTINGS = Settings(config, SCHEMA, OBJECTS)
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+RESULTS = config["project"]["results"]
+TRAINER_ENVIRONMENT = f"../envs/{config['project']['trainer_environment']}.yaml"
+
+
+wildcard_constraints:
+    object=NAME.pattern,
+    split="|".join(SPLITS),
+
+
+def result(path):
+    """The path of an object's result, with {object} left open."""
+    return f"{RESULTS}/{{object}}/{path}"
+
+
+def per_object(pattern):
+    """The paths that a rule's output makes for all objects."""
+    return expand(pattern, object=OBJECTS)
+
+
+def renders(split):
+    """The transforms of one split of all objects that have views in it."""
+    return [
+        result(f"renders/transforms_{split}.json").format(object=name)
+        for name in OBJECTS
+        if SETTINGS.of(name)["render"]["views"][split]
+    ]
+
+
+def program(name):
+    """A program's path from the working directory: the same wherever the project lies."""
+    return os.path.relpath(PROGRAMS / name)
+
+
+def settings(name):
+    """The `params` function that gives the JSON settings of a program."""
+    return lambda wildcards: SETTINGS.json(
+        name, wildcards.object, wildcards.get("split")
+    )
+
+
+def blender(wildcards):
+    """The command that runs the render program for an object, up to its own arguments."""
+    script = program("render.py")
+    executable = SETTINGS.of(wildcards.object)["render"]["blender"]
+    if executable != "auto":
+        # Without an exit code of its own, Blender ends with 0 whatever happens in the program.
+        return f"{executable} -b --factory-startup --python-exit-code 1 -P {script} --"
+    environment = Path(workflow.basedir, ".venv-blender/bin/python")
+    return (
+        f"{os.path.relpath(environment) if environment.exists() else 'python'} {script}"
+    )
+
+
+def backend(wildcards):
+    """The configured backend of an object's trainer."""
+    return SETTINGS.of(wildcards.object)["train"]["backend"]
+
+
+def gpus(wildcards):
+    """How many GPUs a job on the trainer's model needs: auto takes one where there is one."""
+    kind = backend(wildcards)
+    return int(kind in ("cuda", "tcnn") or (kind == "auto" and bool(visible_gpus())))
+
+
+def growing(amount):
+    """A resource that grows with every attempt at the same job."""
+    return lambda wildcards, attempt: amount * attempt

@@ -1,0 +1,90 @@
+# What each trained model shows: the test views, their metrics, and a turntable.
+
+
+rule render_test:
+    input:
+        model=rules.train.output.model,
+        transforms=result("renders/transforms_test.json"),
+    output:
+        images=directory(result("test")),
+    log:
+        "logs/{object}/render_test.log",
+    benchmark:
+        "benchmarks/{object}/render_test.tsv"
+    conda:
+        TRAINER_ENVIRONMENT
+    threads: 2
+    resources:
+        gpu=gpus,
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        on_gpu=program("on_free_gpu.py"),
+        program=program("render_test.py"),
+        settings=settings("test"),
+        backend=backend,
+        method=METHOD["render_test"],
+    shell:
+        "python {params.on_gpu} {resources.gpu} python {params.program}"
+        " --model {input.model:q} --transforms {input.transforms:q}"
+        " --settings {params.settings:q} --backend {params.backend}"
+        " --out {output.images:q} &> {log:q}"
+
+
+rule metrics:
+    input:
+        transforms=result("renders/transforms_test.json"),
+        images=result("renders/test"),
+        predictions=rules.render_test.output.images,
+    output:
+        table=ensure(result("metrics.csv"), non_empty=True),
+    log:
+        "logs/{object}/metrics.log",
+    benchmark:
+        "benchmarks/{object}/metrics.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(20),
+    params:
+        program=program("metrics.py"),
+        method=METHOD["metrics"],
+    shell:
+        "python {params.program} --transforms {input.transforms:q}"
+        " --predictions {input.predictions:q} --object {wildcards.object:q}"
+        " --out {output.table:q} &> {log:q}"
+
+
+rule orbit:
+    input:
+        model=rules.train.output.model,
+    output:
+        gif=report(
+            ensure(result("orbit.gif"), non_empty=True),
+            category="Turntables",
+            labels={"object": "{object}"},
+        ),
+        video=ensure(result("orbit.mp4"), non_empty=True),
+    log:
+        "logs/{object}/orbit.log",
+    benchmark:
+        "benchmarks/{object}/orbit.tsv"
+    conda:
+        TRAINER_ENVIRONMENT
+    threads: 2
+    resources:
+        gpu=gpus,
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        on_gpu=program("on_free_gpu.py"),
+        program=program("orbit.py"),
+        settings=settings("orbit"),
+        backend=backend,
+        method=METHOD["orbit"],
+    shell:
+        "python {params.on_gpu} {resources.gpu} python {params.program}"
+        " --model {input.model:q} --settings {params.settings:q} --backend {params.backend}"
+        " --gif {output.gif:q} --video {output.video:q} &> {log:q}"

@@ -1,0 +1,27 @@
+# One Blender job for each object and split.
+
+
+rule render:
+    input:
+        model=lambda wildcards: OBJECTS[wildcards.object].path,
+    output:
+        images=directory(result("renders/{split}")),
+        transforms=ensure(result("renders/transforms_{split}.json"), non_empty=True),
+    log:
+        "logs/{object}/render_{split}.log",
+    benchmark:
+        "benchmarks/{object}/render_{split}.tsv"
+    conda:
+        "../envs/blender.yaml"
+    threads: 2
+    resources:
+        mem_mb=growing(3000),
+        runtime=growing(60),
+    params:
+        blender=blender,
+        settings=settings("render"),
+        method=METHOD["render"],
+    shell:
+        "{params.blender} --object {wildcards.object:q} --model {input.model:q}"
+        " --split {wildcards.split} --settings {params.settings:q} --threads {threads}"
+        " --images {output.images:q} --transforms {output.transforms:q} &> {log:q}"

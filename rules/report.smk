@@ -1,0 +1,69 @@
+# What is made once from all objects.
+
+
+# The names travel in a file: a command line has no room for those of a whole ShapeNet.
+rule object_names:
+    output:
+        names=f"{RESULTS}/objects.txt",
+    log:
+        "logs/object_names.log",
+    params:
+        objects=list(OBJECTS),
+    run:
+        Path(output.names).write_text(
+            "\n".join(params.objects) + "\n", encoding="utf-8"
+        )
+
+
+rule summary:
+    input:
+        names=rules.object_names.output.names,
+        metrics=per_object(rules.metrics.output),
+        training=per_object(rules.train.output.log),
+    output:
+        table=report(
+            ensure(f"{RESULTS}/summary.csv", non_empty=True), category="Numbers"
+        ),
+    log:
+        "logs/summary.log",
+    benchmark:
+        "benchmarks/summary.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    params:
+        program=program("summary.py"),
+        results=lambda wildcards, input: os.path.dirname(input.names),
+    shell:
+        "python {params.program} --results {params.results:q} --objects {input.names:q}"
+        " --out {output.table:q} &> {log:q}"
+
+
+rule gallery:
+    input:
+        names=rules.object_names.output.names,
+        summary=rules.summary.output.table,
+        orbits=per_object(rules.orbit.output.gif),
+    output:
+        page=report(
+            ensure(f"{RESULTS}/gallery/index.html", non_empty=True), category="Gallery"
+        ),
+    log:
+        "logs/gallery.log",
+    benchmark:
+        "benchmarks/gallery.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    params:
+        program=program("gallery.py"),
+        results=lambda wildcards, input: os.path.dirname(input.names),
+    shell:
+        "python {params.program} --results {params.results:q} --objects {input.names:q}"
+        " --summary {input.summary:q} --out {output.page:q} &> {log:q}"
