@@ -1,6 +1,7 @@
 """Atomic outputs: old content survives a failure, nothing else is left behind."""
 
 import pytest
+
 from files import UserError, atomic_folder, atomic_path, run_program
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
+
 from files import UserError
 from settings import read_settings
 

@@ -20,13 +20,13 @@ def run_program(main):
     try:
         main()
     except UserError as error:
-        print("error: {}".format(error), file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
 
 
 def _hidden_sibling(path):
     """A fresh name in the folder of `path` (same file system, same suffix, not globbed by `*`)."""
-    return path.parent / ".{}-{}{}".format(path.stem, uuid.uuid4().hex[:12], path.suffix)
+    return path.parent / f".{path.stem}-{uuid.uuid4().hex[:12]}{path.suffix}"
 
 
 @contextlib.contextmanager

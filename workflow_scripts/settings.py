@@ -20,14 +20,14 @@ def read_settings(kind, text):
     try:
         values = json.loads(text)
     except ValueError as error:
-        raise UserError("--settings is not valid JSON: {}".format(error)) from error
+        raise UserError(f"--settings is not valid JSON: {error}") from error
     if not isinstance(values, dict):
-        raise UserError("--settings must be a JSON object, not {}".format(text))
+        raise UserError(f"--settings must be a JSON object, not {text}")
     types = typing.get_type_hints(kind)
     for key, value in values.items():
         if key not in types:
             known = ", ".join(field.name for field in dataclasses.fields(kind))
-            raise UserError("--settings: unknown key '{}' (known: {})".format(key, known))
+            raise UserError(f"--settings: unknown key '{key}' (known: {known})")
         if types[key] is float and type(value) is int:
             values[key] = float(value)
         elif type(value) is not types[key]:
@@ -36,4 +36,4 @@ def read_settings(kind, text):
     try:
         return kind(**values)
     except (TypeError, ValueError) as error:
-        raise UserError("--settings: {}".format(error)) from error
+        raise UserError(f"--settings: {error}") from error
