@@ -1,0 +1,41 @@
+"""Benchmark scenes: posed images in `.npz` files, and the protocol by which renders of them are judged."""
+import sys
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "workflow_scripts"))
+
+from ngp.data import PosedImages  # noqa: E402
+from ngp.rendering import on_white  # noqa: E402
+
+# Our renders put the object into the unit box around the origin; the NeRF-synthetic chair is larger.
+SCENE_SCALE = {"chair400": 1.5 / 4.03}
+
+
+def read_scene(path):
+    """(training views, test views) of a file with rgba_*, pose_* (OpenGL camera-to-world) and fx (pixels)."""
+    content = np.load(path)
+    scale = SCENE_SCALE.get(Path(path).stem, 1.0)
+    splits = []
+    for split in ("train", "test"):
+        rgba = content["rgba_" + split]
+        height, width = rgba.shape[1:3]
+        splits.append(PosedImages(
+            rgba, content["pose_" + split][:, :3].astype(np.float32), float(content["fx"]), (width / 2, height / 2),
+            ["%03d" % i for i in range(len(rgba))], scale, np.full(3, 0.5, np.float32),
+        ))
+    return splits
+
+
+def psnr_per_view(renderer, images):
+    """PSNR in dB of every view: whole image, on white, prediction rounded to 8 bits."""
+    values = []
+    for rgba, pose in zip(images.rgba, images.pose):
+        rgb, opacity, _ = renderer.render(pose, rgba.shape[1], rgba.shape[0], images.focal, images.center)
+        alpha = rgba[..., 3:].astype(np.float64) / 255
+        truth = rgba[..., :3] / 255 * alpha + 1 - alpha
+        error = np.mean((on_white(rgb, opacity) / 255 - truth) ** 2)
+        values.append(-10 * np.log10(error))
+    return np.array(values)
