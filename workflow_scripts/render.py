@@ -48,7 +48,7 @@ def load_scene(arguments, settings, problems):
     model = arguments.model
     obj = read_obj(model)
     if obj.maybe_truncated:
-        problems.warn("{}: ends in the middle of a line with a face; it may be truncated".format(model))
+        problems.warn("{}: its last face has no line end; the file may be truncated".format(model))
     used = set(np.where(obj.face_material < 0, len(obj.materials), obj.face_material).tolist())
     palette = read_palette(obj, model, used, problems)
     studio.reset()

@@ -74,6 +74,24 @@ def merge_points(points, tolerance=MERGE_TOLERANCE):
             return group[label]
 
 
+def first_round(corner_point, face_start):
+    """Corners (C,) bool without those of faces that go around the same points several times, which are cut to one round.
+
+    ``corner_point`` (C,): numbers from merge_points.
+    """
+    keep = np.ones(len(corner_point), bool)
+    face = face_of_corner(face_start)
+    order = np.lexsort((corner_point, face))
+    new = np.diff(corner_point[order], prepend=-1) != 0
+    new[face_start[:-1]] = True
+    distinct = np.add.reduceat(new, face_start[:-1], dtype=np.int64)
+    for f in np.flatnonzero(np.diff(face_start) >= 2 * distinct):
+        begin, end, round_length = face_start[f], face_start[f + 1], distinct[f]
+        if (corner_point[begin + round_length : end] == corner_point[begin : end - round_length]).all():
+            keep[begin + round_length : end] = False
+    return keep
+
+
 def find_twins(corner_point, face_start, face_normal):
     """Which faces lie on one another, and which of two such is the other's back.
 

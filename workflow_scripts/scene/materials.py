@@ -5,7 +5,7 @@ import math
 import bpy
 
 from . import blender
-from .palette import drop_textures, report_textures
+from .palette import UNKNOWN, drop_textures, report_textures
 
 FRONT_UV, BACK_UV, COLORS = "uv", "back_uv", "colors"
 
@@ -93,7 +93,7 @@ def make_material(look, palette, images, has_colors):
     tree = _Tree("look")
     shaders = [
         _surface(
-            tree, palette[side[0]], images, side[1], uv_map, has_colors and side[0] == len(palette) - 1
+            tree, palette[side[0]], images, side[1], uv_map, has_colors and palette[side[0]] is UNKNOWN
         )
         for side, uv_map in zip(look, (FRONT_UV, BACK_UV))
         if side is not None

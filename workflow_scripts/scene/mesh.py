@@ -115,10 +115,15 @@ def build_mesh(obj, path, textured, up, longest_side, largest_sphere, problems):
     if not usable.any():
         raise SceneError("{}: no usable face in it".format(path))
 
+    point = _merged_points(obj.positions, position)
+    once = geometry.first_round(point, start)
+    if not once.all():
+        start = np.concatenate([[0], np.cumsum(np.add.reduceat(once, start[:-1], dtype=np.int64))])
+        position, texcoord, normal, point = (index[once] for index in (position, texcoord, normal, point))
+
     turn = UP[up]
     corners = obj.positions[position] @ turn.T
     extent = corners.max(axis=0) - corners.min(axis=0)
-    point = _merged_points(obj.positions, position)
     areas = geometry.area_vectors(corners, start)
     face_normal = geometry.normalized(areas)
     drawn = np.linalg.norm(areas, axis=1) > SMALLEST_AREA * (extent**2).sum()

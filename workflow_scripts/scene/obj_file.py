@@ -89,6 +89,8 @@ def _number_rows(path, keyword, lines, least, most):
     return rows
 
 
+_COMMENT = re.compile(r"(^|\s)#.*")
+_NOT_A_NUMBER = re.compile(r"-?\d*\.?#\w+")  # 1.#QNAN, -1.#IND, 1.#INF as Microsoft's C library writes them
 _CORNER = re.compile(r"-?\d+(/(-?\d+)?){0,2}")
 
 
@@ -139,9 +141,11 @@ def read_obj(path):
             continue
         keyword, rest = words
         if keyword in rows:
-            rows[keyword].append(rest.partition("#")[0])
+            if "#" in rest:
+                rest = _NOT_A_NUMBER.sub("nan", _COMMENT.sub("", rest))
+            rows[keyword].append(rest)
         elif keyword == "f":
-            rest = rest.partition("#")[0]
+            rest = _COMMENT.sub("", rest) if "#" in rest else rest
             if "-" in rest:
                 rest = _absolute(rest, (len(vertices), len(texcoords), len(normals)))
             faces.append(rest)

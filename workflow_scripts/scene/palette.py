@@ -1,6 +1,7 @@
 """The materials of a model: which it names, which are there, and the files of their textures."""
 
 import os
+import re
 
 from .files import find_file, model_root
 from .mtl_file import Material, read_mtl
@@ -13,8 +14,8 @@ def _find_libraries(obj, model, problems):
     paths, missing = [], []
     for names in obj.libraries:
         whole = find_file(names, model, model)
-        for name in [names] if whole else names.split():
-            path = whole or find_file(name, model, model)
+        for name in [names] if whole else re.split(r"(?<!\\)\s+", names):
+            path = whole or find_file(re.sub(r"\\(\s)", r"\1", name), model, model)
             if path is None:
                 missing.append(name)
             elif path not in paths:
