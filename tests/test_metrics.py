@@ -1,0 +1,136 @@
+"""Metrics: known values, the protocol's details, and errors that name the view."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from skimage.metrics import peak_signal_noise_ratio
+
+from files import UserError
+from images import check_view_names, truth_on_white
+from metrics import PSNR_OF_EQUAL_IMAGES, flip, psnr, ssim
+
+PROGRAM = Path(__file__).resolve().parents[1] / "workflow_scripts" / "metrics.py"
+pictures = arrays(np.uint8, (12, 13, 3))
+
+
+@given(truth=pictures, prediction=pictures)
+@settings(max_examples=25, deadline=None)
+def test_psnr_is_that_of_scikit_image(truth, prediction):
+    if (truth == prediction).all():
+        assert psnr(truth, prediction) == PSNR_OF_EQUAL_IMAGES
+    else:
+        expected = peak_signal_noise_ratio(truth, prediction, data_range=255)
+        assert psnr(truth, prediction) == pytest.approx(min(expected, PSNR_OF_EQUAL_IMAGES))
+
+
+def test_values_worked_out_by_hand():
+    black, white = np.zeros((16, 16, 3), np.uint8), np.full((16, 16, 3), 255, np.uint8)
+    assert psnr(black, white) == pytest.approx(0)  # mean squared error 1
+    assert psnr(white, white - 51) == pytest.approx(13.9794, abs=1e-4)  # -10 log10(0.2^2)
+    assert psnr(white, white) == PSNR_OF_EQUAL_IMAGES
+    # Flat pictures: only the term of the means is left, (2 m n + c) / (m^2 + n^2 + c) with
+    # m = 255, n = 204, c = (0.01 * 255)^2: (104040 + 6.5) / (106641 + 6.5).
+    assert ssim(white, white - 51) == pytest.approx(0.97561, abs=1e-5)
+    assert ssim(white, white) == pytest.approx(1)
+    assert flip(white, white) == 0
+    assert flip(black, white) > 0.9
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=10, deadline=None)
+def test_metrics_agree_on_what_is_worse(seed):
+    random = np.random.default_rng(seed)
+    truth = np.kron(random.integers(30, 225, (4, 4, 3)), np.ones((5, 5, 1))).astype(np.uint8)
+    noise = random.normal(size=truth.shape)
+    little, much = ((truth + amount * noise).clip(0, 255).astype(np.uint8) for amount in (3, 25))
+    assert psnr(truth, little) > psnr(truth, much)
+    assert ssim(truth, little) > ssim(truth, much)
+    assert flip(truth, little) < flip(truth, much)
+
+
+@given(arrays(np.uint8, (3, 4, 4)))
+def test_truth_is_composited_from_straight_alpha(rgba):
+    alpha = rgba[..., 3:] / 255
+    expected = rgba[..., :3] * alpha + 255 * (1 - alpha)
+    assert np.abs(truth_on_white(rgba) - expected).max() <= 0.5 + 1e-9
+    rgba[..., 3] = 0  # whatever colour lies under it
+    assert (truth_on_white(rgba) == 255).all()
+
+
+def test_colliding_view_names_are_refused():
+    check_view_names(["000", "001", "r_depth"], "transforms_test.json")
+    for names in (["000", "000"], ["000", "000_depth"], ["a_depth", "a"]):
+        with pytest.raises(UserError, match="transforms_test.json: .* view '.*' collides"):
+            check_view_names(names, "transforms_test.json")
+
+
+def write_views(folder, count=3, size=(16, 20)):
+    """A transforms file with random true views, and predictions that are a little off."""
+    random = np.random.default_rng(0)
+    frames = []
+    (folder / "true").mkdir()
+    (folder / "test").mkdir()
+    for index in range(count):
+        rgba = random.integers(0, 256, (*size, 4), dtype=np.uint8)
+        rgba[:4, ..., 3] = 0
+        frames.append({"file_path": f"./true/{index:03d}", "transform_matrix": np.eye(4).tolist()})
+        iio.imwrite(folder / "true" / f"{index:03d}.png", rgba)
+        prediction = truth_on_white(rgba) // 2 + 127
+        iio.imwrite(folder / "test" / f"{index:03d}.png", prediction)
+    content = {"camera_angle_x": 0.8, "frames": frames}
+    (folder / "transforms_test.json").write_text(json.dumps(content))
+
+
+def run(folder):
+    command = [
+        *(sys.executable, PROGRAM, "--transforms", folder / "transforms_test.json"),
+        *("--predictions", folder / "test", "--object", "chair", "--out", folder / "metrics.csv"),
+    ]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_one_row_a_view_and_a_protocol(tmp_path):
+    write_views(tmp_path)
+    assert run(tmp_path).returncode == 0
+    with open(tmp_path / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["object"], row["view"]) for row in rows] == [
+        ("chair", "000"), ("chair", "001"), ("chair", "002"),
+    ]  # fmt: skip
+    truth = truth_on_white(iio.imread(tmp_path / "true" / "001.png"))
+    prediction = iio.imread(tmp_path / "test" / "001.png")
+    assert float(rows[1]["psnr"]) == pytest.approx(psnr(truth, prediction))
+    assert float(rows[1]["ssim"]) == pytest.approx(ssim(truth, prediction))
+    assert float(rows[1]["flip"]) == pytest.approx(flip(truth, prediction))
+    protocol = json.loads((tmp_path / "metrics.json").read_text())
+    assert "white" in protocol["images"]
+    # LPIPS is there exactly where its weights are, and the protocol says which.
+    assert ("lpips" in rows[0]) == ("not computed" not in protocol["lpips"])
+
+
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (lambda file: file.unlink(), "001.png: this view was not rendered"),
+        (lambda file: file.write_bytes(b"no picture"), "001.png: not a readable picture"),
+        (lambda file: iio.imwrite(file, np.zeros((16, 21, 3), np.uint8)),
+         "001.png: 21x16 pixels, the true view has 20x16"),
+        (lambda file: iio.imwrite(file, np.zeros((16, 20), np.uint8)), "001.png: expected 8-bit RGB"),
+    ],
+)  # fmt: skip
+def test_an_unfit_view_is_named(tmp_path, spoil, message):
+    write_views(tmp_path)
+    spoil(tmp_path / "test" / "001.png")
+    finished = run(tmp_path)
+    assert finished.returncode == 1
+    assert finished.stderr.startswith("error: object chair: ") and message in finished.stderr
+    assert not (tmp_path / "metrics.csv").exists()
