@@ -29,9 +29,9 @@ resource_scopes:
 # `snakemake objects --batch objects=1/50`.
 rule objects:
     input:
-        per_object(rules.metrics.output),
-        per_object(rules.orbit.output.gif),
-        renders("val"),
+        per_object("metrics.csv"),
+        per_object("orbit.gif"),
+        validation_views,
 
 
 rule all:

@@ -55,17 +55,20 @@ def result(path):
     return f"{RESULTS}/{{object}}/{path}"
 
 
-def per_object(pattern):
-    """The paths that a rule's output makes for all objects."""
-    return expand(pattern, object=OBJECTS)
+def per_object(path):
+    """The input function that gives one result of all objects.
+
+    A function, since most jobs on a cluster read the workflow without asking for all objects.
+    """
+    return lambda wildcards: [f"{RESULTS}/{name}/{path}" for name in OBJECTS]
 
 
-def renders(split):
-    """The transforms of one split of all objects that have views in it."""
+def validation_views(wildcards):
+    """The transforms of the validation split, which no other rule reads, where it has views."""
     return [
-        result(f"renders/transforms_{split}.json").format(object=name)
+        f"{RESULTS}/{name}/renders/transforms_val.json"
         for name in OBJECTS
-        if SETTINGS.of(name)["render"]["views"][split]
+        if SETTINGS.of(name)["render"]["views"]["val"]
     ]
 
 

@@ -10,7 +10,7 @@ rule render_test:
     log:
         "logs/{object}/render_test.log",
     benchmark:
-        "benchmarks/{object}/render_test.tsv"
+        "logs/{object}/render_test.benchmark.tsv"
     conda:
         TRAINER_ENVIRONMENT
     threads: 2
@@ -41,7 +41,7 @@ rule metrics:
     log:
         "logs/{object}/metrics.log",
     benchmark:
-        "benchmarks/{object}/metrics.tsv"
+        "logs/{object}/metrics.benchmark.tsv"
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -70,7 +70,7 @@ rule orbit:
     log:
         "logs/{object}/orbit.log",
     benchmark:
-        "benchmarks/{object}/orbit.tsv"
+        "logs/{object}/orbit.benchmark.tsv"
     conda:
         TRAINER_ENVIRONMENT
     threads: 2

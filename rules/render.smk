@@ -10,7 +10,7 @@ rule render:
     log:
         "logs/{object}/render_{split}.log",
     benchmark:
-        "benchmarks/{object}/render_{split}.tsv"
+        "logs/{object}/render_{split}.benchmark.tsv"
     conda:
         "../envs/blender.yaml"
     threads: 2

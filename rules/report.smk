@@ -18,8 +18,8 @@ rule object_names:
 rule summary:
     input:
         names=rules.object_names.output.names,
-        metrics=per_object(rules.metrics.output),
-        training=per_object(rules.train.output.log),
+        metrics=per_object("metrics.csv"),
+        training=per_object("training.csv"),
     output:
         table=report(
             ensure(f"{RESULTS}/summary.csv", non_empty=True), category="Numbers"
@@ -27,7 +27,7 @@ rule summary:
     log:
         "logs/summary.log",
     benchmark:
-        "benchmarks/summary.tsv"
+        "logs/summary.benchmark.tsv"
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -46,7 +46,7 @@ rule gallery:
     input:
         names=rules.object_names.output.names,
         summary=rules.summary.output.table,
-        orbits=per_object(rules.orbit.output.gif),
+        orbits=per_object("orbit.gif"),
     output:
         page=report(
             ensure(f"{RESULTS}/gallery/index.html", non_empty=True), category="Gallery"
@@ -54,7 +54,7 @@ rule gallery:
     log:
         "logs/gallery.log",
     benchmark:
-        "benchmarks/gallery.tsv"
+        "logs/gallery.benchmark.tsv"
     conda:
         "../envs/report.yaml"
     threads: 1

@@ -11,7 +11,7 @@ rule train:
     log:
         "logs/{object}/train.log",
     benchmark:
-        "benchmarks/{object}/train.tsv"
+        "logs/{object}/train.benchmark.tsv"
     conda:
         TRAINER_ENVIRONMENT
     threads: 2

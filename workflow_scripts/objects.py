@@ -92,7 +92,7 @@ def scan_folder(folder):
         files += [Path(parent, name) for name in names if _is_model_file(name)]
     for file in sorted(files):
         parts = [*file.relative_to(folder).parent.parts, file.stem]
-        if len(parts) > 1 and parts[-1] in (parts[-2], "model", "model_normalized"):
+        while len(parts) > 1 and parts[-1] in (parts[-2], "model", "models", "model_normalized"):
             parts.pop()
         name = unicodedata.normalize("NFC", "-".join(parts))
         yield Object(re.sub(r"^\W|[^\w.+-]", "_", name), str(file))
