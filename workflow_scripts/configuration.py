@@ -9,9 +9,12 @@ import functools
 import json
 
 import yaml
-from files import UserError
 from jsonschema import Draft202012Validator
+
+from files import UserError
 from ngp.config import ConfigError, resolve
+from scene.settings import Settings as RenderSettings
+from settings import read_settings
 
 SPLITS = ("train", "val", "test")
 PER_OBJECT = ("render", "train", "test", "orbit")  # sections that an object may override
@@ -102,7 +105,11 @@ class Settings:
             raise UserError(f"{source}: {key}: {text!r} is not a YAML value") from error
 
     def _complete(self, config, source):
-        """`config` itself, once the trainer has accepted its settings."""
+        """`config` itself, once the renderer and the trainer have accepted their settings."""
+        try:
+            read_settings(RenderSettings, json.dumps(self._render(config, "train")))
+        except UserError as error:
+            raise UserError(f"{source}: render: {error}") from error
         views, pixels = config["render"]["views"]["train"], max(config["render"]["resolution"])
         try:
             resolve(self._train(config, None), "cpu", views, pixels)

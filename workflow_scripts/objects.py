@@ -72,7 +72,7 @@ def read_table(table):
     for number, row in rows[1:]:
         if len(row) != len(header):
             raise UserError(f"{table}, line {number}: {len(row)} cells, {len(header)} in the header")
-        cells = dict(zip(header, row))
+        cells = dict(zip(header, row, strict=True))
         name, path = cells.pop("object"), cells.pop("path")
         yield Object(name, path, tuple((key, cell) for key, cell in cells.items() if cell))
 

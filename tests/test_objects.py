@@ -1,0 +1,245 @@
+"""Objects from tables, folders and ShapeNet trees: what is found, its names, and what is refused."""
+
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from files import UserError
+from objects import NAME, find_objects
+
+per_example_folders = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def touch(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return str(path)
+
+
+def write_table(folder, *rows, header=("object", "path")):
+    table = folder / "objects.tsv"
+    table.write_text("\n".join("\t".join(row) for row in (header, *rows)) + "\n", encoding="utf-8")
+    return {"table": str(table)}
+
+
+def refused(source, *words):
+    """Whether `source` is refused with a message in which all of `words` stand."""
+    with pytest.raises(UserError) as error:
+        find_objects(source)
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+# Tables
+
+
+def test_table_with_overrides_comments_and_empty_lines(tmp_path):
+    chair, car = touch(tmp_path / "a" / "my chair.obj"), touch(tmp_path / "car.OBJ")
+    source = write_table(
+        tmp_path,
+        ("# a note",),
+        ("chair", chair, "Z", ""),
+        ("",),
+        ("car", car, "", "8"),
+        header=("object", "path", "render.up", "render.views.test"),
+    )
+    found = find_objects(source)
+    assert list(found) == ["chair", "car"]
+    assert found["chair"].path == chair and found["chair"].overrides == (("render.up", "Z"),)
+    assert found["car"].overrides == (("render.views.test", "8"),)
+
+
+def test_table_of_a_spreadsheet_with_byte_order_mark_and_quotes(tmp_path):
+    path = touch(tmp_path / "chair.obj")
+    (tmp_path / "t.tsv").write_bytes(f'\ufeffobject\tpath\r\nchair\t"{path}"\r\n'.encode())
+    assert find_objects({"table": str(tmp_path / "t.tsv")})["chair"].path == path
+
+
+@pytest.mark.parametrize("name", ["../chair", "a/b", ".hidden", "-rf", "a b", "a;b", "dots.", "", "{object}", "a\x00"])
+def test_unsafe_name_is_refused_by_name(tmp_path, name):
+    refused(write_table(tmp_path, (name, touch(tmp_path / "chair.obj"))), f"object {name!r}", "chair.obj")
+
+
+@pytest.mark.parametrize("name", ["gallery", "summary.csv", "objects.txt", "x" * 201])
+def test_name_that_clashes_with_results_is_refused(tmp_path, name):
+    refused(write_table(tmp_path, (name, touch(tmp_path / "chair.obj"))), name, "chair.obj")
+
+
+def test_missing_and_wrong_files_are_refused_by_name(tmp_path):
+    refused(write_table(tmp_path, ("chair", str(tmp_path / "no.obj"))), "chair", "no.obj")
+    refused(write_table(tmp_path, ("chair", touch(tmp_path / "chair.stl"))), "chair", "chair.stl", ".obj")
+    (tmp_path / "folder.obj").mkdir()
+    refused(write_table(tmp_path, ("chair", str(tmp_path / "folder.obj"))), "chair", "folder.obj")
+    refused(write_table(tmp_path, ("chair", "a\x1b.obj")), "chair", "unsafe")
+    refused(write_table(tmp_path, ("chair", "")), "chair")
+
+
+def test_double_names_and_paths_are_refused_by_name(tmp_path):
+    one, two = touch(tmp_path / "one.obj"), touch(tmp_path / "two.obj")
+    refused(write_table(tmp_path, ("chair", one), ("chair", two)), "chair", one, two)
+    detour = str(tmp_path / ".." / tmp_path.name / "one.obj")
+    refused(write_table(tmp_path, ("a", one), ("b", detour)), "object b", "object a")
+
+
+@pytest.mark.parametrize(
+    "header, words",
+    [
+        (("object",), ["column 'path'"]),
+        (("name", "path"), ["column 'object'"]),
+        (("object", "path", "render.up", "render.up"), ["twice"]),
+        (("object", "path", "render.up"), ["line 2", "2 cells"]),
+    ],
+)
+def test_malformed_table(tmp_path, header, words):
+    path = touch(tmp_path / "a.obj")
+    refused(write_table(tmp_path, ("a", path), header=header), "objects.tsv", *words)
+
+
+def test_unreadable_and_empty_tables(tmp_path):
+    refused({"table": str(tmp_path / "none.tsv")}, "none.tsv")
+    refused(write_table(tmp_path), "no object", "objects.tsv")
+    (tmp_path / "bytes.tsv").write_bytes(b"object\tpath\n\xff\xfe\n")
+    refused({"table": str(tmp_path / "bytes.tsv")}, "bytes.tsv")
+    (tmp_path / "empty.tsv").touch()
+    refused({"table": str(tmp_path / "empty.tsv")}, "empty.tsv", "column 'object'")
+
+
+def test_exactly_one_source(tmp_path):
+    refused({}, "table", "folder", "shapenet")
+    refused({"table": "a", "folder": "b"}, "folder and table")
+
+
+# Folders
+
+
+def test_folder_is_searched_at_any_depth(tmp_path):
+    for path in (
+        "chair.obj",
+        "cars/police.obj",
+        "cars/taxi/taxi.obj",
+        "v1/02958343/abc/model.obj",
+        "v2/02958343/abc/models/model_normalized.obj",
+        "with space & more.obj",
+        "Stühle/樽.obj",
+        ".trash/old.obj",
+        "cars/police.mtl",
+    ):
+        touch(tmp_path / path)
+    assert sorted(find_objects({"folder": str(tmp_path)})) == [
+        "Stühle-樽",
+        "cars-police",
+        "cars-taxi",
+        "chair",
+        "v1-02958343-abc",
+        "v2-02958343-abc",
+        "with_space___more",
+    ]
+
+
+def test_folder_names_that_coincide_are_refused_with_both_files(tmp_path):
+    one, two = touch(tmp_path / "a b.obj"), touch(tmp_path / "a_b.obj")
+    refused({"folder": str(tmp_path)}, "a_b", one, two)
+
+
+def test_folder_missing_or_without_models(tmp_path):
+    refused({"folder": str(tmp_path / "none")}, "none")
+    refused({"folder": str(tmp_path)}, "no object")
+
+
+file_names = st.text(st.characters(exclude_characters="/\x00", exclude_categories=("Cs",)), min_size=1, max_size=12)
+
+
+@given(paths=st.sets(st.lists(file_names, min_size=1, max_size=3).map(tuple), min_size=1, max_size=6))
+@per_example_folders
+def test_any_folder_gives_safe_unique_names_that_stay_or_a_reason(tmp_path_factory, paths):
+    root = tmp_path_factory.mktemp("any")
+    made = []
+    for parts in paths:
+        file = root.joinpath(*parts).with_name(parts[-1] + ".obj")
+        if ".." not in parts and "." not in parts:
+            touch(file)
+            made.append(file)
+    first = touch(root / "aaa.obj")
+    try:
+        found = find_objects({"folder": str(root)})
+    except UserError as error:
+        assert str(error).startswith("object ")
+        return
+    assert all(NAME.fullmatch(name) and "/" not in name for name in found)
+    # A file added changes the name of no other.
+    touch(root / "zzz" / "one more.obj")
+    more = find_objects({"folder": str(root)})
+    assert {name: item.path for name, item in more.items() if name in found} == {
+        name: item.path for name, item in found.items()
+    }
+    assert found["aaa"].path == first
+
+
+# ShapeNet
+
+
+@pytest.fixture
+def shapenet(tmp_path):
+    root = tmp_path / "ShapeNet"
+    touch(root / "02958343" / "car1" / "model.obj")
+    touch(root / "02958343" / "car2" / "models" / "model_normalized.obj")
+    touch(root / "02958343" / "both" / "model.obj")
+    touch(root / "02958343" / "both" / "models" / "model_normalized.obj")
+    touch(root / "03001627" / "chair1" / "model.obj")
+    (root / "03001627" / "without_mesh").mkdir()
+    touch(root / "03001627" / "03001627.csv")
+    touch(root / "taxonomy.json")
+    touch(root / "notes" / "chair" / "model.obj")
+    return root
+
+
+def shapenet_objects(root, **choice):
+    return find_objects({"shapenet": {"root": str(root), **choice}})
+
+
+def test_both_versions_are_told_apart(shapenet):
+    found = shapenet_objects(shapenet)
+    assert {name: item.path.removeprefix(str(shapenet)) for name, item in found.items()} == {
+        "02958343-both": "/02958343/both/models/model_normalized.obj",
+        "02958343-car1": "/02958343/car1/model.obj",
+        "02958343-car2": "/02958343/car2/models/model_normalized.obj",
+        "03001627-chair1": "/03001627/chair1/model.obj",
+    }
+
+
+def test_releases_side_by_side_under_one_root(tmp_path):
+    touch(tmp_path / "ShapeNetCore.v1" / "02958343" / "old" / "model.obj")
+    touch(tmp_path / "ShapeNetCore.v1" / "02958343" / "both" / "model.obj")
+    both = touch(tmp_path / "ShapeNetCore.v2" / "02958343" / "both" / "models" / "model_normalized.obj")
+    found = shapenet_objects(tmp_path)
+    assert sorted(found) == ["02958343-both", "02958343-old"]
+    assert found["02958343-both"].path == both
+
+
+def test_choice_of_synsets_models_and_limit(shapenet, tmp_path):
+    assert list(shapenet_objects(shapenet, synsets=["03001627"])) == ["03001627-chair1"]
+    assert list(shapenet_objects(shapenet, models=["car2", "03001627/chair1"])) == ["02958343-car2", "03001627-chair1"]
+    assert list(shapenet_objects(shapenet, limit=2)) == ["02958343-both", "02958343-car1"]
+    chosen = tmp_path / "train.txt"
+    chosen.write_text("car1\ncar2\n")
+    assert list(shapenet_objects(shapenet, models=str(chosen), limit=1)) == ["02958343-car1"]
+
+
+def test_what_was_chosen_and_is_missing_is_named(shapenet):
+    refused({"shapenet": {"root": str(shapenet / "none")}}, "none")
+    refused({"shapenet": {"root": str(shapenet), "synsets": ["99999999"]}}, "99999999")
+    refused({"shapenet": {"root": str(shapenet), "models": ["car1", "car9"]}}, "car9")
+    refused({"shapenet": {"root": str(shapenet), "models": ["03001627/car1"]}}, "03001627/car1")
+    refused({"shapenet": {"root": str(shapenet), "models": ["without_mesh"]}}, "without_mesh")
+    refused({"shapenet": {"root": str(shapenet), "models": "none.txt"}}, "none.txt")
+
+
+def test_a_table_of_a_whole_shapenet_is_read_in_seconds(tmp_path):
+    for model in range(51_300):
+        (tmp_path / f"{model}.obj").touch()
+    rows = [(f"02958343-{model}", str(tmp_path / f"{model}.obj")) for model in range(51_300)]
+    source = write_table(tmp_path, *rows)
+    start = time.process_time()
+    assert len(find_objects(source)) == 51_300
+    assert time.process_time() - start < 10  # takes about one second
