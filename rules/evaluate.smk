@@ -38,6 +38,7 @@ rule metrics:
         predictions=rules.render_test.output.images,
     output:
         table=ensure(result("metrics.csv"), non_empty=True),
+        protocol=ensure(result("metrics.json"), non_empty=True),
     log:
         "logs/{object}/metrics.log",
     benchmark:

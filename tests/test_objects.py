@@ -110,6 +110,15 @@ def test_exactly_one_source(tmp_path):
     refused({"table": "a", "folder": "b"}, "folder and table")
 
 
+def test_excluded_objects_are_left_out_unchecked(tmp_path):
+    source = write_table(tmp_path, ("chair", touch(tmp_path / "chair.obj")), ("broken", "none.obj"))
+    (tmp_path / "broken.txt").write_text("broken\n")
+    for exclude in (["broken"], str(tmp_path / "broken.txt")):
+        assert list(find_objects({**source, "exclude": exclude})) == ["chair"]
+    refused({**source, "exclude": ["brokn"]}, "objects.exclude", "brokn")
+    refused({**source, "exclude": ["chair", "broken"]}, "no object")
+
+
 # Folders
 
 

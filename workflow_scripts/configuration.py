@@ -7,12 +7,13 @@ nothing else: it stands in the rule's `params`, so that a job is run anew exactl
 import copy
 import functools
 import json
+import shutil
 
 import yaml
 from jsonschema import Draft202012Validator
 
 from files import UserError
-from ngp.config import ConfigError, resolve
+from ngp.config import resolve
 from scene.settings import Settings as RenderSettings
 from settings import read_settings
 
@@ -106,6 +107,9 @@ class Settings:
 
     def _complete(self, config, source):
         """`config` itself, once the renderer and the trainer have accepted their settings."""
+        blender = config["render"]["blender"]
+        if blender != "auto" and shutil.which(blender) is None:
+            raise UserError(f"{source}: render.blender: there is no executable {blender}")
         try:
             read_settings(RenderSettings, json.dumps(self._render(config, "train")))
         except UserError as error:
@@ -113,6 +117,6 @@ class Settings:
         views, pixels = config["render"]["views"]["train"], max(config["render"]["resolution"])
         try:
             resolve(self._train(config, None), "cpu", views, pixels)
-        except ConfigError as error:
+        except UserError as error:
             raise UserError(f"{source}: {error}") from error
         return config

@@ -34,20 +34,24 @@ class Object:
 
 
 def find_objects(source):
-    """The objects, as a dict by name, of the `objects` section: {table, folder or shapenet: ...}.
+    """The objects, as a dict by name, of the `objects` section: {table, folder or shapenet, exclude}.
 
-    Relative paths start at the working directory.
+    Relative paths start at the working directory. `exclude` names objects that are left out.
     """
-    given = {key: value for key, value in source.items() if value is not None}
+    given = {key: source[key] for key in ("table", "folder", "shapenet") if source.get(key) is not None}
     if len(given) != 1:
         named = " and ".join(sorted(given)) or "none"
         raise UserError(f"objects: name one of table, folder and shapenet, not {named}")
     [(kind, value)] = given.items()
     reader = {"table": read_table, "folder": scan_folder, "shapenet": scan_shapenet}[kind]
     found = list(reader(value))
-    if not found:
+    excluded = _names_in(source, "exclude", "objects") or set()
+    for name in sorted(excluded - {item.name for item in found}):
+        raise UserError(f"objects.exclude: there is no object {name}")
+    objects = _checked(item for item in found if item.name not in excluded)
+    if not objects:
         raise UserError(f"objects.{kind}: no object in {value}")
-    return _checked(found)
+    return objects
 
 
 def read_table(table):
@@ -107,8 +111,8 @@ def scan_shapenet(source):
     None chooses all; `limit` keeps the first ones by name.
     """
     root, limit = source["root"], source.get("limit")
-    folders = _synset_folders(root, _names_to_choose(source, "synsets"))
-    wanted = _names_to_choose(source, "models")
+    folders = _synset_folders(root, _names_in(source, "synsets", "objects.shapenet"))
+    wanted = _names_in(source, "models", "objects.shapenet")
     found, seen = {}, set()
     for synset, folder in folders:
         for model in _subfolders(folder):
@@ -129,14 +133,14 @@ def scan_shapenet(source):
         yield Object(name, found[name])
 
 
-def _names_to_choose(source, key):
+def _names_in(source, key, section):
     """The set of names in `source[key]`, a list or a file with one a line; None if not given."""
     names = source.get(key)
     if isinstance(names, str):
         try:
             names = Path(names).read_text(encoding="utf-8").split()
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"objects.shapenet.{key}: cannot read {names}: {error}") from error
+            raise UserError(f"{section}.{key}: cannot read {names}: {error}") from error
     return None if names is None else set(names)
 
 

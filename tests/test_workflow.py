@@ -1,0 +1,182 @@
+"""The workflow as a user runs it: an end-to-end run with real programs, and what reruns after changes."""
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from workflow_project import AGGREGATES, ROOT, TINY, Project, job, jobs_in, jobs_of
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A project whose one object `first` has gone all the way."""
+    project = Project.create(tmp_path_factory.mktemp("finished") / "obj2ngp")
+    project.add_cube("first")
+    run = project.snakemake()
+    assert run.returncode == 0, run.stdout
+    assert jobs_in(run.stdout) == jobs_of("first") | AGGREGATES
+    return project
+
+
+@pytest.fixture
+def project(finished, tmp_path):
+    """A copy of the finished project, to change."""
+    return finished.copy(tmp_path / "obj2ngp")
+
+
+def after(jobs, *rules):
+    return jobs | {job(rule, "first") for rule in rules} | (AGGREGATES - {job("object_names")})
+
+
+def test_every_result_is_there(finished):
+    results = finished.root / "results"
+    assert (results / "objects.txt").read_text() == "first\n"
+    assert (results / "gallery" / "index.html").stat().st_size > 0
+    rows = list(csv.DictReader((results / "summary.csv").open()))
+    assert rows[0]["object"] == "first"
+    for name in ("transforms_train.json", "transforms_val.json", "transforms_test.json"):
+        assert (results / "first" / "renders" / name).exists()
+    assert not (results / "first" / "renders" / "transforms.json").exists()
+    for name in ("model.safetensors", "training.csv", "metrics.csv", "orbit.gif", "orbit.mp4"):
+        assert (results / "first" / name).stat().st_size > 0
+    assert len(list(csv.DictReader((results / "first" / "metrics.csv").open()))) == TINY["render"]["views"]["test"]
+    assert "view 3 of 3" in (finished.root / "logs" / "first" / "render_train.log").read_text()
+
+
+def test_nothing_is_left_to_do(project):
+    assert project.planned() == set()
+
+
+def test_more_test_views_rerun_only_that_pass_and_what_follows(project):
+    project.configure(render={**TINY["render"], "views": {"train": 3, "val": 1, "test": 3}})
+    assert project.planned() == after({job("render", "first", "test")}, "render_test", "metrics")
+
+
+def test_edited_comments_and_layout_rerun_nothing(project):
+    for program in (project.root / "workflow_scripts").rglob("*.py"):
+        program.write_text(program.read_text() + "\n# A thought.\n")
+    for rules in (project.root / "rules").glob("*.smk"):
+        rules.write_text(rules.read_text().replace('"python ', '"python  ') + "\n# A thought.\n")
+    (project.root / "config" / "config.yaml").open("a").write("# A thought.\n")
+    assert project.planned() == set()
+
+
+def test_touched_model_with_the_same_content_reruns_nothing(project):
+    os.utime(project.root / "models" / "first.obj")
+    assert project.planned() == set()
+
+
+def test_changed_model_reruns_all_of_its_object(project):
+    with (project.root / "models" / "first.obj").open("a") as file:
+        file.write("v 0 0 0\n")
+    assert project.planned() == jobs_of("first") | AGGREGATES - {job("object_names")}
+
+
+def test_raised_method_number_reruns_its_program_and_what_follows(project):
+    rules = project.root / "rules" / "common.smk"
+    rules.write_text(rules.read_text().replace('"train": 1', '"train": 2'))
+    assert project.planned() == after({job("train", "first")}, "render_test", "metrics", "orbit")
+
+
+def test_trainer_setting_renders_nothing_anew(project):
+    project.configure(train={**TINY["train"], "steps": 30})
+    assert project.planned() == after({job("train", "first")}, "render_test", "metrics", "orbit")
+
+
+def test_orbit_setting_remakes_the_turntables_alone(project):
+    project.configure(orbit={"frames": 5, "size": 32})
+    jobs = {job("orbit", "first"), job("gallery")}
+    assert project.planned() == jobs
+
+
+def test_new_seed_reruns_everything(project):
+    project.configure(project={"seed": 1})
+    assert project.planned() == jobs_of("first") | AGGREGATES - {job("object_names")}
+
+
+def test_override_in_a_table_concerns_its_object_alone(project):
+    project.add_cube("second")
+    table = project.root / "objects.tsv"
+    table.write_text("object\tpath\trender.views.val\nfirst\tmodels/first.obj\t\nsecond\tmodels/second.obj\t0\n")
+    project.configure(objects={"table": "objects.tsv"})
+    assert project.planned() == jobs_of("second", splits=("train", "test")) | AGGREGATES
+    table.write_text(table.read_text().replace("first.obj\t", "first.obj\t2"))
+    assert project.planned() - jobs_of("second") - AGGREGATES == {job("render", "first", "val")}
+
+
+def test_added_object_runs_alone_and_a_broken_one_does_not_hold_it_up(project):
+    project.add_cube("second", "0.1 0.2 0.9")
+    (project.root / "models" / "third.obj").write_text("# nothing here\n")
+    run = project.snakemake("--set-threads", "render=1")
+    assert run.returncode != 0
+    assert jobs_in(run.stdout) - {job("render", "third", split) for split in ("train", "val", "test")} == (
+        jobs_of("second") | {job("object_names")}
+    )
+    assert "third.obj" in run.stdout and "error:" in run.stdout  # the log of the failed job
+    assert (project.root / "results" / "second" / "orbit.gif").exists()
+
+    # Left out, the broken object is asked for no longer, and the aggregates are made of the others.
+    project.configure(objects={"folder": "models", "exclude": ["third"]})
+    run = project.snakemake()
+    assert run.returncode == 0, run.stdout
+    assert jobs_in(run.stdout) == AGGREGATES
+    assert (project.root / "results" / "objects.txt").read_text() == "first\nsecond\n"
+
+    # And a removed object needs nothing but new aggregates.
+    project.configure(objects={"folder": "models", "exclude": ["second", "third"]})
+    assert project.planned() == AGGREGATES
+
+
+def test_results_are_the_same_wherever_the_project_lies(project, tmp_path):
+    moved = tmp_path / "elsewhere"
+    shutil.move(project.root, moved)
+    assert Project(moved).planned() == set()
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"objects": {"folder": "nowhere"}}, ["objects.folder: nowhere"]),
+        ({"rendr": {}}, ["rendr: unknown key"]),
+        ({"train": {"stepps": 3}}, ["train.stepps"]),
+        ({"render": {"blender": "/no/blender"}}, ["render.blender", "/no/blender"]),
+    ],
+)
+def test_wrong_configuration_stops_before_anything_runs(tmp_path, changes, words):
+    project = Project.create(tmp_path / "obj2ngp")
+    project.add_cube("first")
+    project.configure(**changes)
+    run = project.snakemake()
+    assert run.returncode == 1
+    assert all(word in run.stdout for word in words), run.stdout
+    assert "Traceback" not in run.stdout and "rule render" not in run.stdout
+
+
+def test_blender_executable_is_told_to_fail_when_the_program_fails(tmp_path):
+    project = Project.create(tmp_path / "obj2ngp")
+    project.add_cube("first")
+    project.configure(render={**TINY["render"], "blender": shutil.which("true")})
+    dry = project.snakemake("--dry-run", "--printshellcmds")
+    script = os.path.join("workflow_scripts", "render.py")
+    assert f"{shutil.which('true')} -b --factory-startup --python-exit-code 1 -P {script} -- --object" in dry.stdout
+
+
+def test_lint_and_format():
+    lint = [sys.executable, "-m", "snakemake", "--directory", "demo", "--lint"]
+    run = subprocess.run(lint, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0 and "good condition" in run.stderr, run.stdout + run.stderr
+    snakefmt = str(Path(sys.executable).with_name("snakefmt"))
+    run = subprocess.run([snakefmt, "--check", "Snakefile", "rules"], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+def test_demo_plan_is_complete():
+    command = [sys.executable, "-m", "snakemake", "--directory", "demo", "--dry-run", "--forceall", "--cores", "2"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    objects = {path.parent.name for path in (ROOT / "demo" / "objects").glob("*/*.obj")}
+    assert jobs_in(run.stdout) == set().union(*map(jobs_of, objects)) | AGGREGATES

@@ -1,0 +1,103 @@
+"""A copy of the workflow in a folder of its own, in which tests run Snakemake as a user would."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+WORKFLOW = ("Snakefile", "rules", "envs", "profiles", "workflow_scripts", "config/schemas")
+AGGREGATES = {("object_names", None, None), ("summary", None, None), ("gallery", None, None)}
+TINY = {
+    "render": {"preset": "draft", "resolution": [32, 32], "views": {"train": 3, "val": 1, "test": 2}},
+    "train": {"backend": "cpu", "steps": 20},
+    "orbit": {"frames": 4, "size": 32},
+}
+
+CUBE = """mtllib {name}.mtl
+v -1 -1 -1\nv 1 -1 -1\nv 1 1 -1\nv -1 1 -1\nv -1 -1 1\nv 1 -1 1\nv 1 1 1\nv -1 1 1
+usemtl paint
+f 4 3 2 1\nf 5 6 7 8\nf 1 2 6 5\nf 2 3 7 6\nf 3 4 8 7\nf 4 1 5 8
+"""
+
+
+def job(rule, name=None, split=None):
+    """A job as `Project.planned` gives it."""
+    return rule, name, split
+
+
+def jobs_of(name, splits=("train", "val", "test")):
+    """All jobs that belong to the object `name` alone."""
+    single = {job(rule, name) for rule in ("train", "render_test", "metrics", "orbit")}
+    return single | {job("render", name, split) for split in splits}
+
+
+class Project:
+    """The workflow in `root`, with models in `root/models` and its configuration in `root/config`."""
+
+    def __init__(self, root):
+        self.root = Path(root)
+
+    @classmethod
+    def create(cls, root):
+        """A fresh copy of the workflow with an empty folder of models and tiny settings."""
+        for name in WORKFLOW:
+            source, target = ROOT / name, Path(root, name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(source, target)
+        if (ROOT / ".venv-blender").exists():
+            Path(root, ".venv-blender").symlink_to(ROOT / ".venv-blender")
+        Path(root, "models").mkdir()
+        project = cls(root)
+        project.configure(objects={"folder": "models"}, **TINY)
+        return project
+
+    def copy(self, root):
+        """The same project elsewhere, results and file times included."""
+        shutil.copytree(self.root, root, symlinks=True, dirs_exist_ok=True)
+        return Project(root)
+
+    def configure(self, **sections):
+        """Put `sections` into the configuration, each in place of what it was."""
+        path = self.root / "config" / "config.yaml"
+        config = yaml.safe_load(path.read_text()) if path.exists() else {}
+        path.write_text(yaml.safe_dump({**config, **sections}))
+
+    def add_cube(self, name, color="0.8 0.2 0.1"):
+        """A model of one plain material."""
+        (self.root / "models" / f"{name}.obj").write_text(CUBE.format(name=name))
+        (self.root / "models" / f"{name}.mtl").write_text(f"newmtl paint\nKd {color}\n")
+
+    def snakemake(self, *arguments, **options):
+        """Run Snakemake here; its output, both streams together, is in `stdout`."""
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        options = {"timeout": 300, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **options}
+        return subprocess.run(command, cwd=self.root, **options)
+
+    def planned(self, *arguments):
+        """The jobs that a run would do, as a set of (rule, object, split), the target `all` left out."""
+        dry = self.snakemake("--dry-run", *arguments)
+        assert dry.returncode == 0, dry.stdout
+        return jobs_in(dry.stdout)
+
+
+def jobs_in(output):
+    """The jobs that Snakemake's output names, as `Project.planned` gives them."""
+    jobs = set()
+    for block in re.split(r"^(?=(?:local)?rule )", output, flags=re.MULTILINE)[1:]:
+        rule = re.match(r"(?:local)?rule (\w+):", block).group(1)
+        wildcards = dict(re.findall(r"(object|split)=([^\s,]+)", line(block, "wildcards")))
+        jobs.add((rule, wildcards.get("object"), wildcards.get("split")))
+    return jobs - {("all", None, None)}
+
+
+def line(block, key):
+    """The value of `key` in what Snakemake prints of a job."""
+    found = re.search(rf"^    {key}: (.*)$", block.split("\n\n")[0], flags=re.MULTILINE)
+    return found.group(1) if found else ""
