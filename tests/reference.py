@@ -1,0 +1,170 @@
+"""Plain PyTorch reference of the stages of a training step; autograd gives the gradients.
+
+Written for clarity: loops where a formula has a sum, float64 where it matters. Shapes are those of
+`ngp.buffers`; positions are in the unit cube.
+"""
+import math
+
+import torch
+
+MASK = 0xFFFFFFFF
+
+
+def pcg4d(a, b, c, d):
+    """Four 32-bit words (int64 tensors or ints) hashed to four: Jarzynski & Olano 2020, listing of `pcg4d`."""
+    x, y, z, w = torch.broadcast_tensors(*(torch.as_tensor(word, dtype=torch.int64) for word in (a, b, c, d)))
+    x, y, z, w = ((word * 1664525 + 1013904223) & MASK for word in (x, y, z, w))
+
+    def mix(x, y, z, w):  # products wrap modulo 2^64, which keeps their low 32 bits right
+        x = (x + y * w) & MASK
+        y = (y + z * x) & MASK
+        z = (z + x * y) & MASK
+        w = (w + y * z) & MASK
+        return x, y, z, w
+
+    return mix(*(word ^ (word >> 16) for word in mix(x, y, z, w)))
+
+
+def unit(word):
+    """Floats in [0,1) of the upper 24 bits of 32-bit words."""
+    return (word >> 8).double() * 2.0**-24
+
+
+def draw_rays(views, active, seed, step):
+    """origin, direction, background, target (active,3) and jitter (active,) of one step."""
+    rgba, pose, pixels = views.rgba.cpu(), views.pose.cpu().double(), views.pixels.cpu().long()
+    height, width = rgba.shape[1:3]
+    index = torch.arange(active)
+    pick, x, y, jitter = pcg4d(index, step, seed, 0)
+    background = torch.stack([unit(word) for word in pcg4d(index, step, seed, 1)[:3]], -1)
+    pixel = pixels[(pick * len(pixels)) >> 32]
+    view, row, column = pixel // (height * width), pixel // width % height, pixel % width
+    local = torch.stack([
+        (column + unit(x) - views.center[0]) / views.focal,
+        -(row + unit(y) - views.center[1]) / views.focal,
+        -torch.ones(active, dtype=torch.float64),
+    ], -1)
+    direction = torch.einsum("rij,rj->ri", pose[view, :, :3], local)
+    direction = direction / direction.norm(dim=1, keepdim=True)
+    origin = pose[view, :, 3] * views.scale + views.offset.cpu()
+    color = rgba[view, row, column].double() / 255
+    target = color[:, :3] * color[:, 3:] + background * (1 - color[:, 3:])
+    return origin, direction, background, target, unit(jitter)
+
+
+def march(origin, direction, jitter, occupied, step_size):
+    """(t of the samples, whether rounding may decide otherwise) of one ray through the (G,G,G) grid `occupied`."""
+    near, far = 0.0, 1e9
+    for o, d in zip(origin.tolist(), direction.tolist(), strict=True):
+        if abs(d) > 1e-9:
+            near, far = max(near, min(-o / d, (1 - o) / d)), min(far, max(-o / d, (1 - o) / d))
+        elif not 0 <= o <= 1:
+            far = -1.0
+    start = near + float(jitter) * step_size
+    steps = max(0, math.ceil((far - start) / step_size)) if far > near else 0
+    t = start + torch.arange(steps, dtype=torch.float64) * step_size
+    scaled = (origin.double() + t[:, None] * direction.double()) * len(occupied)
+    cell = scaled.floor().long().clamp(0, len(occupied) - 1)
+    kept = occupied[cell[:, 0], cell[:, 1], cell[:, 2]].bool()
+    # Within rounding of a face both cells are right; so are both answers at the far end of the interval.
+    edge = bool(((scaled - scaled.round()).abs() < 1e-4).any()) or abs((far - start) / step_size % 1 - 0.5) > 0.4999
+    return t[kept], edge
+
+
+def encode(position, table, levels):
+    """(S, levels*features) multiresolution hash encoding (Müller et al. 2022) of positions (S,3)."""
+    columns = []
+    for level in range(len(levels.scale)):
+        scale, resolution = float(levels.scale[level]), int(levels.resolution[level])
+        first, size = int(levels.offset[level]), int(levels.offset[level + 1] - levels.offset[level])
+        scaled = position.float() * scale + 0.5
+        low = scaled.floor().long()
+        fraction = scaled.to(table.dtype) - low
+        total = 0
+        for corner in ((0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1), (1, 0, 0), (1, 0, 1), (1, 1, 0), (1, 1, 1)):
+            offset = torch.tensor(corner)
+            x, y, z = (low + offset).clamp(max=resolution - 1).unbind(-1)
+            if levels.hashed[level]:
+                entry = (x ^ (y * 2654435761) ^ (z * 805459861)) % size
+            else:
+                entry = x + resolution * (y + resolution * z)
+            weight = torch.where(offset == 1, fraction, 1 - fraction).prod(-1)
+            total = total + weight[:, None] * table[first + entry]
+        columns.append(total)
+    return torch.cat(columns, -1)
+
+
+def spherical_harmonics(direction, degree):
+    """(S, degree^2) real spherical harmonics; tiny-cuda-nn's order and signs."""
+    x, y, z = direction.unbind(-1)
+    pi = math.pi
+    values = [torch.full_like(x, 0.5 / math.sqrt(pi))]
+    first = math.sqrt(3 / (4 * pi))
+    values += [-first * y, first * z, -first * x]
+    second = math.sqrt(15 / (4 * pi))
+    values += [second * x * y, -second * y * z, math.sqrt(5 / (16 * pi)) * (3 * z * z - 1), -second * x * z,
+               second / 2 * (x * x - y * y)]
+    values += [
+        math.sqrt(35 / (32 * pi)) * y * (y * y - 3 * x * x), math.sqrt(105 / (4 * pi)) * x * y * z,
+        math.sqrt(21 / (32 * pi)) * y * (1 - 5 * z * z), math.sqrt(7 / (16 * pi)) * z * (5 * z * z - 3),
+        math.sqrt(21 / (32 * pi)) * x * (1 - 5 * z * z), math.sqrt(105 / (16 * pi)) * z * (x * x - y * y),
+        math.sqrt(35 / (32 * pi)) * x * (3 * y * y - x * x),
+    ]
+    return torch.stack(values[: degree**2], -1)
+
+
+def mlp(x, matrices):
+    """ReLU between the matrices, none behind the last."""
+    for matrix in matrices[:-1]:
+        x = (x @ matrix).relu()
+    return x @ matrices[-1]
+
+
+def evaluate(encoding, direction, density_matrices, color_matrices, sh_degree):
+    """(density (S,), rgb (S,3)) of encodings seen along directions (S,3)."""
+    raw = mlp(encoding, density_matrices)
+    color_input = torch.cat([raw, spherical_harmonics(direction, sh_degree)], -1)
+    return raw[:, 0].clamp(max=15.0).exp(), mlp(color_input, color_matrices).sigmoid()
+
+
+def visible(density, step_size):
+    """Whether each sample of one ray (n,) lies in front of where less than 1e-4 of the light is left."""
+    thickness = density.detach() * step_size
+    return (thickness - thickness.cumsum(0)).exp() >= 1e-4
+
+
+def composite(density, rgb, t, background, step_size):
+    """color (3,), transmittance, depth of one ray: Max 1995, samples (n,) front to back."""
+    seen = visible(density, step_size)
+    thickness = density * step_size * seen
+    before = (thickness - thickness.cumsum(0)).exp()
+    weight = before * (1 - (-thickness).exp())
+    left = (-thickness.sum()).exp()
+    return (weight[:, None] * rgb).sum(0) + left * background, left, (weight * t).sum()
+
+
+def huber(residual, threshold):
+    """Huber loss, scaled so that its slope far out is one."""
+    size = residual.abs()
+    return torch.where(size < threshold, size**2 / (2 * threshold), size - threshold / 2)
+
+
+def adam(value, gradient, first, second, step, config, decay):
+    """(value, first, second) after Adam's step number `step` (from 1); entries without gradient stay."""
+    rate = config.learning_rate * min(1.0, step / max(1, config.warmup_steps))
+    g = gradient + decay * value
+    new_first = config.beta1 * first + (1 - config.beta1) * g
+    new_second = config.beta2 * second + (1 - config.beta2) * g**2
+    slope = (new_first / (1 - config.beta1**step)) / ((new_second / (1 - config.beta2**step)).sqrt() + 1e-15)
+    touched = gradient != 0
+    return (torch.where(touched, value - rate * slope, value), torch.where(touched, new_first, first),
+            torch.where(touched, new_second, second))
+
+
+def visited_positions(cells, cursor, count, seed, step, resolution):
+    """(cells (count,), positions (count,3)) that one occupancy update looks at."""
+    index = torch.arange(count)
+    cell = cells.cpu().long()[(cursor + index) % len(cells)]
+    x, y, z, _ = pcg4d(index, step, seed, 2)
+    corner = torch.stack([cell // resolution**2, cell // resolution % resolution, cell % resolution], -1)
+    return cell, (corner + torch.stack([unit(x), unit(y), unit(z)], -1)) / resolution

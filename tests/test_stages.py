@@ -1,0 +1,480 @@
+"""Every stage of every backend that runs here, against the plain PyTorch reference: values and gradients."""
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import reference
+from ngp import backends
+from ngp.buffers import Clock, Moments, OccupancyGrid, Rays, Samples, TrainingViews
+from ngp.config import NetworkConfig, OccupancyConfig, TrainConfig
+from ngp.data import PosedImages
+from ngp.field import Field, GridLevels
+
+STEP_SIZE = math.sqrt(3) / 48
+GRID = 16  # cells along an edge
+
+
+def available_backends():
+    found = []
+    for name in backends.NAMES:
+        try:
+            found.append(backends.select(name))
+        except backends.BackendError:
+            continue
+    return found
+
+
+@pytest.fixture(params=available_backends(), ids=backends.name_of)
+def backend(request):
+    return request.param
+
+
+NETWORKS = {
+    "default": NetworkConfig(levels=8, table_log2=10, base_resolution=4, finest_resolution=64),
+    "all hashed": NetworkConfig(levels=16, table_log2=8, base_resolution=16, finest_resolution=512, sh_degree=1),
+    "one feature": NetworkConfig(levels=5, features=1, table_log2=9, base_resolution=3, finest_resolution=40,
+                                 density_width=16, color_width=32, color_layers=1, sh_degree=2),
+    "four features": NetworkConfig(levels=4, features=4, table_log2=10, base_resolution=4, finest_resolution=64,
+                                   density_layers=2, density_width=32, color_layers=3, sh_degree=3),
+    "odd sizes": NetworkConfig(levels=3, features=3, table_log2=8, base_resolution=5, finest_resolution=33,
+                               density_width=24, geometry_features=5, color_width=20, color_layers=2, sh_degree=3),
+    "one level": NetworkConfig(levels=1, table_log2=8, base_resolution=8, finest_resolution=8, geometry_features=1,
+                               density_width=16),
+    "wide": NetworkConfig(levels=8, table_log2=10, base_resolution=4, finest_resolution=64, density_width=128,
+                          color_width=128),
+    "deep": NetworkConfig(levels=8, table_log2=10, base_resolution=4, finest_resolution=64, density_width=64,
+                          density_layers=4, color_width=64, color_layers=4),
+}
+
+
+@pytest.fixture(params=NETWORKS.values(), ids=NETWORKS.keys())
+def network(request):
+    return request.param
+
+
+class Scene:
+    """Random rays through a random grid, and a field that is dense enough to end some rays early."""
+
+    def __init__(self, backend, network=NETWORKS["default"], rays=48, capacity=2048, occupied=0.4, seed=0):
+        device = backend.DEVICE
+        generator = torch.Generator().manual_seed(seed)
+        random = lambda *shape: torch.rand(shape, generator=generator)  # noqa: E731
+        self.backend, self.network = backend, network
+        self.grid = OccupancyGrid(OccupancyConfig(resolution=GRID), random(GRID, GRID, GRID) < occupied, device)
+        self.rays = Rays(rays + 16, device)
+        inside = random(rays, 3)
+        direction = torch.nn.functional.normalize(random(rays, 3) - 0.5, dim=1)
+        self.fill("direction", direction)
+        self.fill("origin", inside - (2.0 * random(rays, 1) - 0.2) * direction)  # some begin inside the cube
+        for name in ("background", "target"):
+            self.fill(name, random(rays, 3))
+        self.fill("jitter", random(rays))
+        self.rays.active.fill_(rays)
+        self.samples = Samples(capacity, network, backend.DTYPE, device)
+        self.field = Field(network, seed, backend.DTYPE, device)
+        self.field.load(random(*self.field.table.shape).to(device) * 2 - 1, self.field.weights.clone())
+        matrices = self.field.matrices(self.field.weights)[0]
+        log_density = reference.mlp(self.encoding(random(500, 3)), [m.cpu().double() for m in matrices])[:, 0]
+        matrices[-1][:, 0] *= 3 / log_density.std()  # some samples are opaque, many are clear
+        self.field.load(self.field.table.clone(), self.field.weights.clone())
+        backend.prepare(self.field, self.samples)
+
+    def encoding(self, position):
+        levels = GridLevels(self.network)
+        return reference.encode(position, self.field.compute_table.cpu().double(), levels)
+
+    def fill(self, name, values):
+        getattr(self.rays, name)[: len(values)] = values
+
+    def ray_slices(self):
+        """The samples of every active ray."""
+        active = int(self.rays.active)
+        first, count = self.rays.first[:active].tolist(), self.rays.count[:active].tolist()
+        return [slice(f, f + max(n, 0)) for f, n in zip(first, count, strict=True)]
+
+    def forward(self):
+        self.backend.march(self.rays, self.grid, self.samples, STEP_SIZE)
+        self.backend.encode(self.field, self.samples)
+        self.backend.evaluate(self.field, self.rays, self.samples, STEP_SIZE)
+
+    def seen(self, slices):
+        """Mask (S,) of the samples in front of their ray's termination, by the backend's densities."""
+        mask = torch.zeros(self.samples.capacity, dtype=torch.bool)
+        for s in slices:
+            mask[s] = reference.visible(self.samples.density[s].cpu().double(), STEP_SIZE)
+        return mask
+
+
+def tolerance(backend):
+    """Relative error of a stage with the backend's arithmetic."""
+    return 1e-5 if backend.DTYPE == torch.float32 else 1e-2
+
+
+def assert_near(actual, expected, error, what=""):
+    """The norm of the difference is at most `error` times the expected values' norm; NaN never passes."""
+    actual, expected = torch.as_tensor(actual).detach().cpu().double(), torch.as_tensor(expected).detach().double()
+    assert actual.shape == expected.shape, what
+    assert bool(torch.isfinite(expected).all())
+    distance = float((actual - expected).norm())
+    assert distance <= error * float(expected.norm()) + 1e-12, "{} off by {:.2g} of {:.2g}".format(
+        what, distance, float(expected.norm()))
+
+
+def posed_images(views=3, size=9, seed=0):
+    generator = np.random.default_rng(seed)
+    rotation = [np.linalg.qr(generator.normal(size=(3, 3)))[0] for _ in range(views)]
+    pose = np.stack([np.column_stack([r, 1.5 * r[:, 2]]) for r in rotation]).astype(np.float32)
+    rgba = generator.integers(0, 256, (views, size, size, 4), dtype=np.uint8)
+    return PosedImages(rgba, pose, 11.0, (size / 2 + 0.3, size / 2), [str(i) for i in range(views)])
+
+
+# Rays
+
+
+@pytest.mark.parametrize("seed, step", [(0, 0), (7, 123456)])
+def test_rays(backend, seed, step):
+    pixels = torch.arange(0, 3 * 81, 2, dtype=torch.int32)
+    views = TrainingViews(posed_images(), pixels, 0.8, [0.4, 0.5, 0.6], backend.DEVICE)
+    config = TrainConfig(seed=seed, steps=10)
+    clock, rays = Clock(config, backend.DEVICE), Rays(300, backend.DEVICE)
+    clock.step.fill_(step)
+    rays.active.fill_(200)
+    samples = Samples(64, NETWORKS["default"], backend.DTYPE, backend.DEVICE)
+    backend.draw_rays(views, rays, samples, clock)
+    active = int(rays.active)
+    names = ("origin", "direction", "background", "target", "jitter")
+    for name, expected in zip(names, reference.draw_rays(views, active, seed, step), strict=True):
+        torch.testing.assert_close(getattr(rays, name)[:active].cpu().double(), expected, atol=2e-6, rtol=0, msg=name)
+
+
+@pytest.mark.parametrize("before, asked, after", [
+    (0, 0, 64),  # start: 1000 samples / 32 = 31, and never fewer than 64 rays
+    (100, 0, 100),  # nothing known
+    (100, 2000, 72),  # 100 rays asked for 2000: 45 would fill 0.9 of 1000, half-way there is 72.5
+    (100, 10, 200),  # never more than twice as many
+    (450, 100, 500),  # never more than the buffer holds
+    (70, 100000, 64),
+])
+def test_ray_count_adapts_to_the_sample_budget(backend, before, asked, after):
+    views = TrainingViews(posed_images(), torch.arange(81, dtype=torch.int32), 1.0, [0.5] * 3, backend.DEVICE)
+    rays = Rays(500, backend.DEVICE)
+    samples = Samples(1000, NETWORKS["default"], backend.DTYPE, backend.DEVICE)
+    rays.active.fill_(before)
+    samples.count.fill_(asked)
+    backend.draw_rays(views, rays, samples, Clock(TrainConfig(), backend.DEVICE))
+    assert int(rays.active) == after
+
+
+# Marching
+
+
+def test_marching(backend):
+    scene = Scene(backend, rays=60)
+    scene.rays.direction[:3] = torch.eye(3)  # along the axes, through the cube and past it
+    scene.rays.origin[:3] = torch.tensor([[-0.5, 0.37, 0.22], [0.41, -0.2, 0.6], [1.2, 0.3, -0.1]])
+    scene.rays.origin[3:6] += 3.0  # miss the cube
+    scene.rays.count.fill_(77)
+    backend.march(scene.rays, scene.grid, scene.samples, STEP_SIZE)
+    occupied = scene.grid.occupied.view(GRID, GRID, GRID).cpu()
+    rays, samples, compared = scene.rays, scene.samples, 0
+    assert rays.count[2:6].tolist() == [0] * 4 and not rays.count[int(rays.active):].any()
+    assert int(samples.count) == int(rays.count.sum())
+    assert sorted(i for s in scene.ray_slices() for i in range(s.start, s.stop)) == list(range(int(samples.count)))
+    for i, s in enumerate(scene.ray_slices()):
+        origin, direction = rays.origin[i].cpu(), rays.direction[i].cpu()
+        t, undecided = reference.march(origin, direction, rays.jitter[i], occupied, STEP_SIZE)
+        if undecided:
+            continue
+        compared += 1
+        torch.testing.assert_close(samples.t[s].cpu().double(), t, atol=1e-5, rtol=0)
+        assert (samples.ray[s] == i).all()
+        position = (origin + t[:, None] * direction).clamp(0, 1).float()
+        torch.testing.assert_close(samples.position[s].cpu(), position, atol=1e-5, rtol=0)
+    assert compared > 40
+
+
+def test_rays_that_find_no_room_are_left_out(backend):
+    scene = Scene(backend)
+    backend.march(scene.rays, scene.grid, scene.samples, STEP_SIZE)
+    wanted, asked = scene.rays.count.clone(), int(scene.samples.count)
+    small = Scene(backend, capacity=asked // 2)
+    backend.march(small.rays, small.grid, small.samples, STEP_SIZE)
+    count = small.rays.count
+    assert int(small.samples.count) == asked
+    placed = count >= 0
+    assert torch.equal(count[placed], wanted[placed]) and (count[~placed] == -1).all() and (~placed).any()
+    taken = [i for s in small.ray_slices() for i in range(s.start, s.stop)]
+    assert len(set(taken)) == len(taken) and max(taken) < asked // 2
+    assert asked // 2 - len(taken) < 80  # what is left is less than some ray takes
+
+
+# Hash encoding
+
+
+def test_encoding(backend, network):
+    scene = Scene(backend, network)
+    n = 300
+    scene.samples.position.copy_(torch.rand(scene.samples.position.shape, generator=torch.Generator().manual_seed(1)))
+    scene.samples.position[:2] = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
+    scene.samples.count.fill_(n)
+    backend.encode(scene.field, scene.samples)
+    assert_near(scene.samples.encoding[:n], scene.encoding(scene.samples.position[:n].cpu()), tolerance(backend) / 4)
+
+
+def test_encoding_of_the_cube_s_corner_and_center(backend):
+    """One level of 2 x 2 x 2 vertices: vertex coordinate = position * 1 + 0.5, so the corner is amid all eight."""
+    network = NetworkConfig(levels=1, features=1, table_log2=8, base_resolution=2, finest_resolution=2)
+    field = Field(network, 0, backend.DTYPE, backend.DEVICE)
+    field.load(torch.arange(8.0)[:, None], field.weights.clone())
+    samples = Samples(16, network, backend.DTYPE, backend.DEVICE)
+    backend.prepare(field, samples)
+    samples.position[:3] = torch.tensor([[0.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, 0.0, 0.25]])
+    samples.count.fill_(3)
+    backend.encode(field, samples)
+    # Vertex (x,y,z) holds x + 2y + 4z: mean 3.5; vertex (1,1,1) holds 7; (1, 0.5, 0.75) gives 1 + 1 + 3.
+    assert samples.encoding[:3, 0].tolist() == [3.5, 7.0, 5.0]
+
+
+# MLPs
+
+
+def test_spherical_harmonics_of_the_reference_are_orthonormal():
+    z, w = np.polynomial.legendre.leggauss(8)
+    azimuth = torch.arange(16, dtype=torch.float64) * math.pi / 8
+    z, w = torch.tensor(z)[:, None].expand(-1, 16), torch.tensor(w)[:, None].expand(-1, 16) * math.pi / 8
+    r = (1 - z * z).sqrt()
+    y = reference.spherical_harmonics(torch.stack([r * azimuth.cos(), r * azimuth.sin(), z], -1).view(-1, 3), 4)
+    torch.testing.assert_close(y.t() @ (w.reshape(-1, 1) * y), torch.eye(16, dtype=torch.float64))
+
+
+def test_density_and_color(backend, network):
+    scene = Scene(backend, network)
+    scene.forward()
+    n, slices = int(scene.samples.count), scene.ray_slices()
+    encoding = scene.samples.encoding[:n].cpu().double()
+    direction = scene.rays.direction.cpu().double()[scene.samples.ray[:n].cpu().long()]
+    density, color = scene.field.matrices(scene.field.compute_weights.cpu().double())
+    density, rgb = reference.evaluate(encoding, direction, density, color, network.sh_degree)
+    assert_near(scene.samples.density[:n].log(), density.log(), tolerance(backend), "log density")
+    seen = scene.seen(slices)[:n]
+    assert 0.02 < seen.float().mean() < 1.0
+    assert_near(scene.samples.rgb[:n].cpu()[seen], rgb[seen], tolerance(backend), "colour")
+
+
+# Compositing and loss
+
+
+def samples_by_hand(backend, density, rgb, background):
+    """One ray with these samples at t = 1, 2, ..., among 3 active ones."""
+    scene = Scene(backend, capacity=64, rays=3)
+    n = len(density)
+    scene.rays.count.zero_()
+    scene.rays.first[1], scene.rays.count[1] = 5, n
+    scene.rays.background[1] = torch.tensor(background)
+    scene.samples.count.fill_(5 + n)
+    scene.samples.density[5 : 5 + n] = torch.tensor(density)
+    scene.samples.rgb[5 : 5 + n] = torch.tensor(rgb)
+    scene.samples.t[5 : 5 + n] = torch.arange(1.0, n + 1)
+    scene.samples.ray[5 : 5 + n] = 1
+    return scene
+
+
+def test_compositing_by_hand(backend):
+    half = math.log(2) / STEP_SIZE  # a sample that lets half of the light through
+    scene = samples_by_hand(backend, [half, half], [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], [0.0, 0.0, 1.0])
+    backend.composite(scene.rays, scene.samples, STEP_SIZE)
+    # Weights 1/2 and 1/4, and 1/4 of the background; depth 1/2 * 1 + 1/4 * 2.
+    assert scene.rays.color[1].tolist() == pytest.approx([0.5, 0.25, 0.25], abs=1e-6)
+    assert float(scene.rays.transmittance[1]) == pytest.approx(0.25, abs=1e-6)
+    assert float(scene.rays.depth[1]) == pytest.approx(1.0, abs=1e-6)
+    assert scene.rays.color[0].tolist() == scene.rays.background[0].tolist()  # no samples
+    assert float(scene.rays.transmittance[0]) == 1.0
+
+
+def test_gradients_stop_behind_termination(backend):
+    opaque = 20 / STEP_SIZE  # exp(-20) is below 1e-4
+    density, rgb = [0.1, opaque, 1.0, 1.0], [[0.5, 0.5, 0.5]] * 4
+    scene = samples_by_hand(backend, density, rgb, [1.0, 0.0, 0.0])
+    scene.samples.d_density.fill_(7.0), scene.samples.d_rgb.fill_(7.0)
+    backend.composite_loss(scene.rays, scene.samples, STEP_SIZE, 0.05)
+    assert (scene.samples.d_density[5:7] != 0).all() and (scene.samples.d_rgb[5:7] != 0).all()
+    assert not scene.samples.d_density[7:9].any() and not scene.samples.d_rgb[7:9].any()
+    assert float(scene.rays.transmittance[1]) < 1e-4
+
+
+@pytest.mark.parametrize("capacity", [2048, 300], ids=["fits", "overflows"])
+def test_compositing_and_loss_gradients(backend, capacity):
+    scene = Scene(backend, capacity=capacity)
+    backend.march(scene.rays, scene.grid, scene.samples, STEP_SIZE)
+    generator = torch.Generator().manual_seed(5)
+    scene.samples.density.copy_(torch.exp(3 * torch.randn(capacity, generator=generator)))
+    scene.samples.rgb.copy_(torch.rand(capacity, 3, generator=generator))
+    backend.composite_loss(scene.rays, scene.samples, STEP_SIZE, 0.05)
+    rays, samples, slices = scene.rays, scene.samples, scene.ray_slices()
+    active = int(rays.active)
+    density = samples.density.cpu().double().requires_grad_()
+    rgb = samples.rgb.cpu().double().requires_grad_()
+    background, target, t = rays.background.cpu().double(), rays.target.cpu().double(), samples.t.cpu().double()
+    results = [
+        reference.composite(density[s], rgb[s], t[s], b, STEP_SIZE)
+        for s, b in zip(slices, background[:active], strict=True)
+    ]
+    color, left, depth = (torch.stack(values) for values in zip(*results, strict=True))
+    loss = reference.huber(color - target[:active], 0.05).mean(1) * (rays.count[:active].cpu() >= 0)
+    (loss.sum() / active * backend.LOSS_SCALE).backward()
+    assert_near(rays.color[:active], color, 1e-5, "colour")
+    assert_near(rays.transmittance[:active], left, 1e-4, "transmittance")
+    assert_near(rays.depth[:active], depth, 1e-5, "depth")
+    assert_near(rays.loss[:active], loss, 1e-5, "loss")
+    used = torch.cat([torch.arange(s.start, s.stop) for s in slices])
+    assert_near(samples.d_density.cpu()[used], density.grad[used], 1e-3, "d_density")
+    assert_near(samples.d_rgb.cpu()[used], rgb.grad[used], 1e-3, "d_rgb")
+    terminated = ~scene.seen(slices)[used]
+    assert terminated.any() and not samples.d_density.cpu()[used][terminated].any()
+
+
+# Backward through the network
+
+
+@pytest.mark.parametrize("capacity", [2048, 300], ids=["fits", "overflows"])
+def test_gradients_of_the_parameters(backend, network, capacity):
+    scene = Scene(backend, network, capacity=capacity)
+    scene.samples.d_rgb.fill_(float("nan")), scene.samples.d_density.fill_(float("nan"))
+    scene.forward()
+    backend.composite_loss(scene.rays, scene.samples, STEP_SIZE, 0.05)
+    backend.evaluate_backward(scene.field, scene.rays, scene.samples)
+    backend.encode_backward(scene.field, scene.samples)
+
+    field, rays, samples, slices = scene.field, scene.rays, scene.samples, scene.ray_slices()
+    active = int(rays.active)
+    n = max(s.stop for s in slices)
+    table = field.compute_table.detach().cpu().double().clone().requires_grad_()
+    weights = field.compute_weights.detach().cpu().double().clone().requires_grad_()
+    direction = rays.direction.cpu().double()[samples.ray[:n].cpu().long()]
+    encoding = reference.encode(samples.position[:n].cpu(), table, GridLevels(network))
+    density, rgb = reference.evaluate(encoding, direction, *field.matrices(weights), network.sh_degree)
+    background, target, t = rays.background.cpu().double(), rays.target.cpu().double(), samples.t.cpu().double()
+    color = torch.stack([
+        reference.composite(density[s], rgb[s], t[s], b, STEP_SIZE)[0]
+        for s, b in zip(slices, background[:active], strict=True)
+    ])
+    loss = reference.huber(color - target[:active], 0.05).mean(1) * (rays.count[:active].cpu() >= 0)
+    (loss.sum() / active * backend.LOSS_SCALE).backward()
+    error = 5e-4 if backend.DTYPE == torch.float32 else 3e-2
+    actual, expected = field.matrices(field.weight_gradient), field.matrices(weights.grad)
+    for i, (a, b) in enumerate(zip(actual[0] + actual[1], expected[0] + expected[1], strict=True)):
+        assert_near(a, b, error, "matrix {}".format(i))
+    assert_near(field.table_gradient, table.grad, error, "table")
+
+
+def test_a_step_without_samples(backend):
+    """An empty grid leaves the field as it is, and nothing becomes NaN."""
+    scene = Scene(backend, occupied=-1.0)
+    scene.forward()
+    backend.composite_loss(scene.rays, scene.samples, STEP_SIZE, 0.05)
+    backend.evaluate_backward(scene.field, scene.rays, scene.samples)
+    backend.encode_backward(scene.field, scene.samples)
+    config = TrainConfig(steps=3, network=scene.network)
+    moments, before = Moments(scene.field), scene.field.table.clone()
+    backend.optimise(scene.field, moments, Clock(config, backend.DEVICE), config)
+    active = int(scene.rays.active)
+    assert int(scene.samples.count) == 0
+    assert torch.equal(scene.rays.color[:active], scene.rays.background[:active])
+    assert torch.equal(scene.field.table, before) and torch.isfinite(scene.field.weights).all()
+    assert int(moments.skipped) == 0
+
+
+# Adam
+
+
+def test_adam(backend):
+    scene = Scene(backend)
+    field, config = scene.field, TrainConfig(steps=100, warmup_steps=2, decay_start=0.9, weight_decay=1e-2)
+    moments, clock = Moments(field), Clock(config, backend.DEVICE)
+    generator = torch.Generator().manual_seed(2)
+    expected = {
+        name: [value.cpu().double(), torch.zeros(value.shape).double(), torch.zeros(value.shape).double()]
+        for name, value in (("table", field.table), ("weights", field.weights))
+    }
+    for step in (1, 2, 3):
+        for name, gradient, decay in (
+            ("table", field.table_gradient, 0.0), ("weights", field.weight_gradient, config.weight_decay)
+        ):
+            values = torch.randn(gradient.shape, generator=generator) * 3
+            values *= torch.rand(gradient.shape, generator=generator) < 0.5
+            gradient.copy_(values)
+            unscaled = gradient.cpu().double() / backend.LOSS_SCALE
+            expected[name] = reference.adam(expected[name][0], unscaled, *expected[name][1:], step, config, decay)
+        backend.optimise(field, moments, clock, config)
+        assert int(clock.step) == step
+        assert not field.table_gradient.any() and not field.weight_gradient.any()
+    for name, (first, second) in (("table", moments.table), ("weights", moments.weights)):
+        for actual, wanted in zip((getattr(field, name), first, second), expected[name], strict=True):
+            assert_near(actual, wanted, 1e-5, name)
+    assert torch.equal(field.compute_table, field.table.to(field.dtype))
+    assert torch.equal(field.compute_weights, field.weights.to(field.dtype))
+
+
+@pytest.mark.parametrize("where", ["table_gradient", "weight_gradient"])
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_a_step_with_a_gradient_that_is_no_number_is_skipped(backend, where, value):
+    scene = Scene(backend)
+    field, config = scene.field, TrainConfig(steps=10)
+    moments, clock = Moments(field), Clock(config, backend.DEVICE)
+    before = field.table.clone(), field.weights.clone()
+    field.table_gradient.fill_(1.0), field.weight_gradient.fill_(1.0)
+    getattr(field, where).view(-1)[-3] = value
+    backend.optimise(field, moments, clock, config)
+    assert int(moments.skipped) == 1 and int(clock.step) == 1
+    assert torch.equal(field.table, before[0]) and torch.equal(field.weights, before[1])
+    assert not field.table_gradient.any() and not field.weight_gradient.any()
+    assert not moments.table[0].any() and not moments.weights[1].any()
+    field.table_gradient.fill_(1.0)
+    backend.optimise(field, moments, clock, config)
+    assert int(moments.skipped) == 1 and not torch.equal(field.table, before[0])
+
+
+# Occupancy
+
+
+@pytest.mark.parametrize("step, takes_effect", [(5, False), (80, True)])
+def test_occupancy_update(backend, step, takes_effect):
+    scene = Scene(backend)
+    device = backend.DEVICE
+    config = OccupancyConfig(resolution=GRID, cells_per_update=600, warmup=64)
+    hull = torch.rand(GRID, GRID, GRID, generator=torch.Generator().manual_seed(3)) < 0.25
+    grid, clock = OccupancyGrid(config, hull, device), Clock(TrainConfig(seed=4), device)
+    clock.step.fill_(step)
+    grid.density.copy_(torch.rand(GRID**3, generator=torch.Generator().manual_seed(6)))
+    grid.cursor.fill_(len(grid.cells) - 100)  # goes round
+    expected, before = grid.density.cpu().double(), grid.occupied.clone()
+    cell, position = reference.visited_positions(grid.cells, len(grid.cells) - 100, 600, 4, step, GRID)
+    backend.update_occupancy(scene.field, grid, scene.samples, clock, STEP_SIZE)
+    matrices = scene.field.matrices(scene.field.compute_weights.cpu().double())[0]
+    density = reference.mlp(scene.encoding(position), matrices)[:, 0].clamp(max=15).exp()
+    expected[cell] = torch.maximum(expected[cell] * config.decay, density)
+    assert_near(grid.density.log(), expected.log(), tolerance(backend))
+    assert int(grid.cursor) == 500
+    assert not grid.occupied.cpu()[~hull.view(-1)].any()
+    if takes_effect:
+        seen = grid.density.cpu()[grid.cells.cpu().long()]
+        limit = min(config.threshold / STEP_SIZE, float(seen.mean()))
+        sure = (seen / limit - 1).abs() > 1e-4
+        kept = grid.occupied.cpu()[grid.cells.cpu().long()].bool()
+        assert torch.equal(kept[sure], (seen > limit)[sure]) and 0 < kept.float().mean() < 1
+    else:
+        assert torch.equal(grid.occupied, before)
+
+
+def test_an_occupancy_update_never_empties_the_grid(backend):
+    """Where all is nearly clear, the cells of at least the mean density stay: some ray can still learn."""
+    scene = Scene(backend)
+    scene.field.weights.zero_()
+    scene.field.matrices(scene.field.weights)[0][-1].fill_(-0.3)
+    scene.field.load(scene.field.table.clone(), scene.field.weights.clone())
+    grid = OccupancyGrid(OccupancyConfig(resolution=GRID, warmup=0), torch.ones(GRID, GRID, GRID), backend.DEVICE)
+    for _ in range(2):
+        scene.backend.update_occupancy(scene.field, grid, scene.samples, Clock(TrainConfig(), backend.DEVICE), 1e-6)
+    assert grid.occupied.any()
