@@ -77,7 +77,7 @@ class Scene:
         self.field.load(random(*self.field.table.shape).to(device) * 2 - 1, self.field.weights.clone())
         matrices = self.field.matrices(self.field.weights)[0]
         log_density = reference.mlp(self.encoding(random(500, 3)), [m.cpu().double() for m in matrices])[:, 0]
-        matrices[-1][:, 0] *= 3 / log_density.std()  # some samples are opaque, many are clear
+        matrices[-1][:, 0] *= 3 / log_density.std() * log_density.mean().sign()  # some are opaque, many clear
         self.field.load(self.field.table.clone(), self.field.weights.clone())
         backend.prepare(self.field, self.samples)
 
