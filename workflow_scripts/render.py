@@ -12,7 +12,6 @@ import argparse
 import dataclasses
 import json
 import os
-import shutil
 import sys
 import time
 
@@ -20,12 +19,14 @@ import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from files import UserError, atomic_folder, atomic_path, run_program  # noqa: E402
 from scene.cameras import camera_poses, derived_seed, largest_visible_sphere, transforms  # noqa: E402
-from scene.errors import Problems, SceneError  # noqa: E402
 from scene.mesh import UP, build_mesh  # noqa: E402
 from scene.obj_file import read_obj  # noqa: E402
 from scene.palette import read_palette  # noqa: E402
-from scene.settings import METHOD, read_settings  # noqa: E402
+from scene.problems import Problems  # noqa: E402
+from scene.settings import METHOD, Settings  # noqa: E402
+from settings import read_settings  # noqa: E402
 
 
 def parse_arguments(argv):
@@ -48,7 +49,7 @@ def load_scene(arguments, settings, problems):
     model = arguments.model
     obj = read_obj(model)
     if obj.maybe_truncated:
-        problems.warn("{}: its last face has no line end; the file may be truncated".format(model))
+        problems.warn(f"{model}: its last face has no line end; the file may be truncated")
     used = set(np.where(obj.face_material < 0, len(obj.materials), obj.face_material).tolist())
     palette = read_palette(obj, model, used, problems)
     studio.reset()
@@ -75,9 +76,9 @@ def load_scene(arguments, settings, problems):
 def note_unseen_material(material, model, problems):
     """Warn of a material that cannot be seen, or whose shape cannot, because the file says so."""
     if material.opacity <= 0 and material.opacity_texture is None:
-        problems.warn("{}: material {!r} is fully transparent (d 0)".format(model, material.name))
+        problems.warn(f"{model}: material {material.name!r} is fully transparent (d 0)")
     elif material.texture is None and not any(material.color) and not any(material.emission):
-        problems.warn("{}: material {!r} is black (Kd 0 0 0, no texture)".format(model, material.name))
+        problems.warn(f"{model}: material {material.name!r} is black (Kd 0 0 0, no texture)")
 
 
 def take_pictures(poses, camera, seed, folder, settings, problems):
@@ -88,22 +89,20 @@ def take_pictures(poses, camera, seed, folder, settings, problems):
     at_edge = []
     for index, pose in enumerate(poses):
         begin = time.perf_counter()
-        name = "{:03d}".format(index)
-        path = os.path.join(folder, name)
+        name = f"{index:03d}"
+        path = str(folder / name)
         pixels = studio.take_picture(camera, pose, (seed + index) % 2**31, path, settings.depth or settings.normals)
         seen = pixels[..., 3] > 0
         coverage.append(float(seen.mean()))
         if seen[0].any() or seen[-1].any() or seen[:, 0].any() or seen[:, -1].any():
             at_edge.append(name)
         print(
-            "view {} of {}: {:.0%} covered, {:.2f} s".format(
-                index + 1, len(poses), coverage[-1], time.perf_counter() - begin
-            ),
+            f"view {index + 1} of {len(poses)}: {coverage[-1]:.0%} covered, {time.perf_counter() - begin:.2f} s",
             flush=True,
         )
     if not any(coverage):
-        raise SceneError("nothing of the object is seen in any view (fully transparent, or too small)")
-    empty = ["{:03d}".format(index) for index, share in enumerate(coverage) if share == 0]
+        raise UserError("nothing of the object is seen in any view (fully transparent, or too small)")
+    empty = [f"{index:03d}" for index, share in enumerate(coverage) if share == 0]
     if empty:
         problems.report("no_visible_pixel", "nothing of the object is seen in view " + ", ".join(empty))
     if at_edge:
@@ -144,48 +143,34 @@ def write_record(path, arguments, settings, seed, mesh, cycles, coverage, proble
         "coverage": coverage,
         "warnings": problems.warnings,
     }
-    with open(path, "w") as file:
+    with open(str(path), "w") as file:
         json.dump(record, file, indent=1)
 
 
 def render(arguments):
-    """Render as ``arguments`` say; the outputs appear whole, the transforms file last. Raises SceneError."""
-    settings = read_settings(arguments.settings)
+    """Render as ``arguments`` say; the outputs appear whole, the transforms file last. Raises UserError."""
+    settings = read_settings(Settings, arguments.settings)
     problems = Problems(settings)
     seed = derived_seed(settings.seed, arguments.object, arguments.split)
     poses = camera_poses(settings.cameras, settings.views, seed)
-    images = os.path.abspath(arguments.images)
-    file = os.path.abspath(arguments.transforms)
-    partial = images + ".partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    os.makedirs(partial)
-    os.makedirs(os.path.dirname(file), exist_ok=True)
-    try:
+    with atomic_folder(arguments.images) as folder:
         mesh, camera, cycles = load_scene(arguments, settings, problems)
-        coverage = take_pictures(poses, camera, seed, partial, settings, problems)
-        record = os.path.join(partial, "record.json")
-        write_record(record, arguments, settings, seed, mesh, cycles, coverage, problems)
-        shutil.rmtree(images, ignore_errors=True)
-        os.rename(partial, images)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    folder = os.path.relpath(images, os.path.dirname(file)).replace(os.sep, "/")
-    with open(file + ".partial", "w") as stream:
-        json.dump(transforms(settings.cameras, settings.resolution, poses, folder), stream, indent=1)
-    os.replace(file + ".partial", file)
+        coverage = take_pictures(poses, camera, seed, folder, settings, problems)
+        write_record(folder / "record.json", arguments, settings, seed, mesh, cycles, coverage, problems)
+    images = os.path.relpath(arguments.images, os.path.dirname(os.path.abspath(arguments.transforms)))
+    with atomic_path(arguments.transforms) as path, open(str(path), "w") as file:
+        json.dump(transforms(settings.cameras, settings.resolution, poses, images.replace(os.sep, "/")), file, indent=1)
 
 
-def main(argv):
-    """Exit status: 0, or 1 after one line that names the object, the file and the reason."""
-    arguments = parse_arguments(argv)
+def main():
+    """Exit status 0, or 1 after one line that names the object, the file and the reason."""
+    in_executable = not sys.argv[0].endswith(".py") and "--" in sys.argv
+    arguments = parse_arguments(sys.argv[sys.argv.index("--") + 1 :] if in_executable else sys.argv[1:])
     try:
         render(arguments)
-    except SceneError as error:
-        print("error: object {}: {}".format(arguments.object, error), file=sys.stderr, flush=True)
-        return 1
-    return 0
+    except UserError as error:
+        raise UserError(f"object {arguments.object}: {error}") from error
 
 
 if __name__ == "__main__":
-    in_executable = "--" in sys.argv and not sys.argv[0].endswith(".py")
-    sys.exit(main(sys.argv[sys.argv.index("--") + 1 :] if in_executable else sys.argv[1:]))
+    run_program(main)

@@ -12,7 +12,7 @@ import numpy as np
 
 def derived_seed(project_seed, object_name, split):
     """A 64-bit seed that depends on all three, so that neither objects nor splits share cameras or noise."""
-    digest = hashlib.sha256("{}/{}/{}".format(project_seed, object_name, split).encode()).digest()
+    digest = hashlib.sha256(f"{project_seed}/{object_name}/{split}".encode()).digest()
     return int.from_bytes(digest[:8], "little")
 
 
@@ -104,7 +104,7 @@ def transforms(cameras, resolution, poses, image_folder):
         "scale": 1.0,
         "offset": [0.5, 0.5, 0.5],
         "frames": [
-            {"file_path": "./{}/{:03d}".format(image_folder, index), "transform_matrix": pose.tolist()}
+            {"file_path": f"./{image_folder}/{index:03d}", "transform_matrix": pose.tolist()}
             for index, pose in enumerate(poses)
         ],
     }

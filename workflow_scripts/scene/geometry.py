@@ -75,7 +75,7 @@ def merge_points(points, tolerance=MERGE_TOLERANCE):
 
 
 def first_round(corner_point, face_start):
-    """Corners (C,) bool without those of faces that go around the same points several times, which are cut to one round.
+    """Corners (C,) bool that leave one round of each face that goes around the same points several times.
 
     ``corner_point`` (C,): numbers from merge_points.
     """

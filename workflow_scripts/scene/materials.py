@@ -24,7 +24,7 @@ def load_images(palette, used, model, problems):
             image.alpha_mode = "CHANNEL_PACKED"  # colours as they are, even where alpha is 0
             images[texture.path] = image
     if broken:
-        textures = ["{} of material {!r}".format(path, name) for path, name in broken.items()]
+        textures = [f"{path} of material {name!r}" for path, name in broken.items()]
         report_textures(problems, model, textures, "cannot be read as an image")
         for index in used:
             drop_textures(palette[index], lambda texture: texture.path in broken)
@@ -89,7 +89,7 @@ def _surface(tree, material, images, with_textures, uv_map, vertex_colors):
 
 
 def make_material(look, palette, images, has_colors):
-    """The Blender material for ``look``, a pair of (material index, with textures); the back may be None: as the front."""
+    """The Blender material for ``look``: (material index, with textures) of the front, and of the back or None."""
     tree = _Tree("look")
     shaders = [
         _surface(

@@ -5,8 +5,9 @@ from typing import List, Optional, Tuple
 
 import numpy as np
 
+from files import UserError
+
 from . import geometry
-from .errors import SceneError
 
 LARGEST_COORDINATE = 1e15  # above, squares of distances overflow in single precision
 SMALLEST_AREA = 1e-15  # of the squared diagonal: a face below it covers no pixel and has no normal
@@ -58,9 +59,7 @@ def _usable_faces(obj, path, problems):
             reason = "has vertex {} at ({:g}, {:g}, {:g})".format(bad[0] + 1, *obj.positions[bad[0]])
         problems.report(
             "broken_faces",
-            "{}: {} of {} faces are broken; the first, face {}, {}".format(
-                path, int((~usable).sum()), len(counts), first + 1, reason
-            ),
+            f"{path}: {int((~usable).sum())} of {len(counts)} faces are broken; the first, face {first + 1}, {reason}",
         )
     return usable
 
@@ -104,7 +103,7 @@ def build_mesh(obj, path, textured, up, longest_side, largest_sphere, problems):
     the other way. So each copy is seen from its own side, nothing is drawn twice in one place, and a transparent
     surface counts once. Faces without such a twin look the same from both sides.
 
-    Raises SceneError where no face is left to draw.
+    Raises UserError where no face is left to draw.
     """
     usable = _usable_faces(obj, path, problems)
     corner_kept, start = geometry.select_corners(obj.face_start, usable)
@@ -113,7 +112,7 @@ def build_mesh(obj, path, textured, up, longest_side, largest_sphere, problems):
     )
     material = np.where(obj.face_material < 0, len(obj.materials), obj.face_material)[usable]
     if not usable.any():
-        raise SceneError("{}: no usable face in it".format(path))
+        raise UserError(f"{path}: no usable face in it")
 
     point = _merged_points(obj.positions, position)
     once = geometry.first_round(point, start)
@@ -128,7 +127,7 @@ def build_mesh(obj, path, textured, up, longest_side, largest_sphere, problems):
     face_normal = geometry.normalized(areas)
     drawn = np.linalg.norm(areas, axis=1) > SMALLEST_AREA * (extent**2).sum()
     if not drawn.any():
-        raise SceneError("{}: all faces have no area".format(path))
+        raise UserError(f"{path}: all faces have no area")
     front, back = geometry.find_twins(point, start, face_normal)
     keep = front & drawn
     back[~keep] = -1
@@ -152,7 +151,7 @@ def build_mesh(obj, path, textured, up, longest_side, largest_sphere, problems):
     )  # fmt: skip
     missing_uv = int((textured[material] & ~has_uv).sum())
     if missing_uv:
-        problems.warn("{}: {} textured faces without texture coordinates get the plain colour".format(path, missing_uv))
+        problems.warn(f"{path}: {missing_uv} textured faces without texture coordinates get the plain colour")
     return Mesh(
         corners=scale * corners[shown] + translation,
         normals=normals,

@@ -90,7 +90,7 @@ def _color(value, default):
 
 
 def read_mtl(path):
-    """Materials of ``path`` by name. Unknown statements are passed over. Raises SceneError where it cannot be read."""
+    """Materials of ``path`` by name. Unknown statements are passed over. Raises UserError where it cannot be read."""
     materials = {}
     material = None
     has_opacity = False

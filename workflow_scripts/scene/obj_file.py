@@ -12,7 +12,7 @@ from typing import List, Optional
 
 import numpy as np
 
-from .errors import SceneError
+from files import UserError
 
 
 @dataclass
@@ -35,12 +35,12 @@ class ObjFile:
 
 
 def read_text(path):
-    """The text of an .obj or .mtl file in UTF-8, UTF-16 or Latin-1, continued lines joined. Raises SceneError."""
+    """The text of an .obj or .mtl file in UTF-8, UTF-16 or Latin-1, continued lines joined. Raises UserError."""
     try:
         with open(str(path), "rb") as file:
             data = file.read()
     except OSError as error:
-        raise SceneError("{}: {}".format(path, error.strerror))
+        raise UserError(f"{path}: {error.strerror}") from error
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = data.decode("utf-16", errors="replace")
     else:
@@ -63,7 +63,7 @@ def _parse(text, dtype):
 
 def _malformed(path, keyword, lines, is_good):
     bad = next((line for line in lines if not is_good(line)), "")
-    return SceneError("{}: malformed line '{} {}'".format(path, keyword, bad.strip()[:60]))
+    return UserError(f"{path}: malformed line '{keyword} {bad.strip()[:60]}'")
 
 
 def _is_numbers(line):
@@ -126,7 +126,7 @@ def _face_indices(path, lines):
 
 
 def read_obj(path):
-    """Read ``path``. Raises SceneError where it cannot be read, is malformed, or holds no face.
+    """Read ``path``. Raises UserError where it cannot be read, is malformed, or holds no face.
 
     Indices that point nowhere become -1; what to do about such faces is the caller's decision.
     """
@@ -156,7 +156,7 @@ def read_obj(path):
         elif keyword == "l":
             line_elements += 1
     if not faces:
-        raise SceneError("{}: no faces in it (not an .obj file, empty or truncated)".format(path))
+        raise UserError(f"{path}: no faces in it (not an .obj file, empty or truncated)")
 
     vertex_rows = _number_rows(path, "v", vertices, 3, 6)
     counts, indices = _face_indices(path, faces)

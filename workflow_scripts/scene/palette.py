@@ -3,7 +3,7 @@
 import os
 import re
 
-from .files import find_file, model_root
+from .lookup import find_file, model_root
 from .mtl_file import Material, read_mtl
 
 UNKNOWN = Material("")  # light grey, for faces without a material
@@ -53,10 +53,10 @@ def read_palette(obj, model, used, problems):
             problems,
             model,
             [
-                "{!r} of material {!r} in {}".format(reference, material, os.path.basename(library))
+                f"{reference!r} of material {material!r} in {os.path.basename(library)}"
                 for (library, reference), material in missing.items()
             ],
-            "not found under {}".format(model_root(model)),
+            f"not found under {model_root(model)}",
         )
     for index in used:
         drop_textures(palette[index], lambda texture: texture.path is None)

@@ -130,8 +130,10 @@ def _quiet():
 
 
 def take_picture(camera, pose, seed, path, with_passes):
-    """Render from ``pose`` (4, 4) to ``path``.png and, ``with_passes``, to ``path``.exr. Returns straight RGBA (H, W, 4)
-    in [0, 1], the first row on top.
+    """Render from ``pose`` (4, 4) to ``path``.png and, ``with_passes``, to ``path``.exr.
+
+    Returns the picture as straight RGBA (H, W, 4) in [0, 1], the first row on top. The .exr has the layers Combined,
+    Depth (distance from the camera's plane in units of the unit box; 1e10 where nothing is) and Normal (world axes).
     """
     scene = bpy.context.scene
     camera.matrix_world = mathutils.Matrix(pose.tolist())
