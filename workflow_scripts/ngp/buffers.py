@@ -89,6 +89,7 @@ class OccupancyGrid:
     """Which cells of the unit cube rays must sample. Cell (x,y,z) has the flat index (x*G + y)*G + z.
 
     density   (G^3,) float32: running maximum of the density seen in the cell
+    seen      (G^3,) int32: the last step in which a ray with light left reached the cell
     occupied  (G^3,) uint8: 1 where rays take samples
     cells     (K,) int32: the cells that may be occupied at all (the visual hull), in random order
     cursor    (1,) int32: where in `cells` the next update begins
@@ -103,6 +104,7 @@ class OccupancyGrid:
         self.cells = cells.to(torch.int32).to(device)
         self.occupied = hull.reshape(-1).to(torch.uint8).to(device)
         self.density = torch.zeros(self.resolution**3, dtype=torch.float32, device=device)
+        self.seen = torch.zeros(self.resolution**3, dtype=torch.int32, device=device)
         self.cursor = torch.zeros(1, dtype=torch.int32, device=device)
 
 

@@ -47,6 +47,7 @@ class OccupancyConfig:
     cells_per_update: int = setting(65536, 256, 1 << 24, "cells whose density is evaluated in one update")
     warmup: int = setting(64, 0, 100000, "steps before the first update takes effect")
     decay: float = setting(0.95, 0.0, 1.0, "factor on a cell's old density at each visit")
+    memory: int = setting(256, 1, 1 << 30, "steps after which a cell that no ray has reached is dropped")
     threshold: float = setting(0.01, 0.0, 10.0, "optical thickness of one march step above which a cell is kept")
 
 

@@ -27,6 +27,7 @@ def train_step(backend, run):
     backend.encode(run.field, run.samples)
     backend.evaluate(run.field, run.rays, run.samples, run.step_size)
     backend.composite_loss(run.rays, run.samples, run.step_size, run.config.huber)
+    backend.mark_seen(run.rays, run.samples, run.grid, run.clock, run.step_size)
     backend.evaluate_backward(run.field, run.rays, run.samples)
     backend.encode_backward(run.field, run.samples)
     backend.optimise(run.field, run.moments, run.clock, run.config)
@@ -70,7 +71,7 @@ class TrainingRun:
             "table": self.field.table, "weights": self.field.weights,
             "table_first": self.moments.table[0], "table_second": self.moments.table[1],
             "weights_first": self.moments.weights[0], "weights_second": self.moments.weights[1],
-            "skipped": self.moments.skipped, "density": self.grid.density, "occupied": self.grid.occupied,
+            "skipped": self.moments.skipped, "density": self.grid.density, "occupied": self.grid.occupied, "seen": self.grid.seen,
             "cursor": self.grid.cursor, "step": self.clock.step, "active": self.rays.active,
             "count": self.samples.count,
         }

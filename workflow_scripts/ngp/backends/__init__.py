@@ -16,6 +16,7 @@ and the stages, in the order of a step; each writes the fields named and returns
     evaluate(field, rays, samples, step_size)       samples.density, rgb
     composite(rays, samples, step_size)             rays.color, transmittance, depth
     composite_loss(rays, samples, step_size, huber) the same and rays.loss, samples.d_density, d_rgb
+    mark_seen(rays, samples, grid, clock, step_size) grid.seen of the cells that light reaches
     evaluate_backward(field, rays, samples)         samples.d_encoding, field.weight_gradient
     encode_backward(field, samples)                 field.table_gradient
     optimise(field, moments, clock, config)         field's parameters; clears gradients, advances the clock
@@ -35,6 +36,7 @@ NAMES = ("cuda", "tcnn", "cpu")  # in the order in which `auto` tries them
 # Streams of random numbers: the fourth word that is hashed.
 STREAM_PIXEL, STREAM_BACKGROUND, STREAM_CELL = 0, 1, 2
 
+SEEN_DEPTH = 2  # cells behind a ray's end that still count as seen, so that surfaces can move inwards
 MIN_TRANSMITTANCE = 1e-4  # a ray ends where less light than this is left
 RAYS_PER_SAMPLE_START = 1 / 32  # before the first step tells how many samples a ray takes
 BUDGET_FILL = 0.9  # aim below the sample budget, so that few rays find it full

@@ -5,10 +5,12 @@ those; `Scratch` keeps their list between the stages.
 """
 from __future__ import annotations
 
+import math
+
 import torch
 
 from ...field import MAX_LOG_DENSITY
-from .. import BUDGET_FILL, RAYS_PER_SAMPLE_START
+from .. import BUDGET_FILL, RAYS_PER_SAMPLE_START, SEEN_DEPTH
 from . import kernels
 
 DEVICE = "cpu"
@@ -150,6 +152,12 @@ def composite_loss(rays, samples, step_size, huber):
                           rays.loss.numpy(), samples.d_density.numpy(), samples.d_rgb.numpy())
 
 
+def mark_seen(rays, samples, grid, clock, step_size):
+    depth = math.ceil(SEEN_DEPTH / grid.resolution / step_size)
+    kernels.mark_seen(rays.first.numpy(), rays.count.numpy(), samples.density.numpy(), samples.position.numpy(),
+                      step_size, depth, grid.resolution, int(clock.step), grid.seen.numpy())
+
+
 def evaluate_backward(field, rays, samples):
     scratch = samples.scratch
     n, index = scratch.alive_count, scratch.alive[: scratch.alive_count].long()
@@ -207,7 +215,10 @@ def update_occupancy(field, grid, samples, clock, step_size):
     kernels.keep_maximum(cells, cursor, density.numpy(), grid.config.decay, grid.density.numpy())
     grid.cursor[0] = (cursor + n) % len(cells)
     if int(clock.step) >= grid.config.warmup:
-        seen = grid.density[grid.cells.long()]
-        # At least the densest cell stays: its density is no less than the mean.
-        limit = min(grid.config.threshold / step_size, float(seen.mean()))
-        grid.occupied[grid.cells.long()] = (seen >= limit).to(torch.uint8)
+        index = grid.cells.long()
+        density = grid.density[index]
+        # At least the densest cell is dense enough: its density is no less than the mean.
+        limit = min(grid.config.threshold / step_size, float(density.mean()))
+        recent = grid.seen[index] >= int(clock.step) - grid.config.memory
+        keep = (density >= limit) & recent
+        grid.occupied[index] = (keep if bool(keep.any()) else density >= limit).to(torch.uint8)

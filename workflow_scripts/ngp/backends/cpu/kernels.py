@@ -296,6 +296,27 @@ def loss_gradient(active, first, count, density, rgb, color, target, step_size, 
 
 
 @jit
+def mark_seen(first, count, density, position, step_size, depth, resolution, step, seen):
+    """Notes `step` in the cells of each ray's samples up to `depth` samples behind its termination.
+
+    Rays that share a cell write the same number.
+    """
+    threshold = -math.log(MIN_TRANSMITTANCE)
+    for i in numba.prange(len(first)):
+        thickness, left = np.float32(0.0), depth
+        for s in range(first[i], first[i] + max(count[i], 0)):
+            flat = 0
+            for a in range(3):
+                flat = flat * resolution + min(int(position[s, a] * resolution), resolution - 1)
+            seen[flat] = step
+            thickness += density[s] * step_size
+            if thickness > threshold:
+                left -= 1
+                if left < 0:
+                    break
+
+
+@jit
 def adam(value, gradient, first, second, rate, beta1, beta2, correction1, correction2, decay):
     """One Adam step (Kingma & Ba 2015) of the entries with a gradient; the others keep value and moments."""
     for i in numba.prange(len(value)):
