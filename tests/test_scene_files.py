@@ -1,0 +1,197 @@
+"""Reading .obj and .mtl files as the world writes them, and finding what they name. No Blender."""
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from files import UserError
+from scene.lookup import find_file, model_root
+from scene.mtl_file import parse_texture, read_mtl
+from scene.obj_file import read_obj
+from scene_helpers import write_obj
+
+TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\n"
+
+
+def obj_of(tmp_path, text, encoding="utf-8"):
+    path = tmp_path / "model.obj"
+    path.write_bytes(text.encode(encoding))
+    return read_obj(path)
+
+
+def mtl_of(tmp_path, text):
+    path = tmp_path / "model.mtl"
+    path.write_text(text)
+    return read_mtl(path)
+
+
+def test_corners_of_every_form(tmp_path):
+    obj = obj_of(
+        tmp_path,
+        TRIANGLE + "vt 0 0\nvt 1 1 0\nvn 0 0 1\n"
+        "f 1 2 3\nf 1/2 2/1 3/2\nf 1//1 2//1 3//1\nf 1/1/1 2/2/1 3/1/1\nf -3/-1 -2/ -1//-1 # mixed\n",
+    )
+    np.testing.assert_array_equal(obj.corner_position.reshape(5, 3), [[0, 1, 2]] * 5)
+    np.testing.assert_array_equal(
+        obj.corner_texcoord.reshape(5, 3), [[-1] * 3, [1, 0, 1], [-1] * 3, [0, 1, 0], [1, -1, -1]]
+    )
+    np.testing.assert_array_equal(obj.corner_normal.reshape(5, 3), [[-1] * 3, [-1] * 3, [0] * 3, [0] * 3, [-1, -1, 0]])
+
+
+@given(st.data())
+def test_negative_indices_mean_the_same_as_positive_ones(tmp_path_factory, data):
+    """Faces stand between the vertices, so that the place in the file matters."""
+    lines, expected, total = [], [], 0
+    for _ in range(data.draw(st.integers(1, 5))):
+        added = data.draw(st.integers(3, 6))
+        lines += [f"v {i} 0 0" for i in range(added)]
+        total += added
+        face = data.draw(st.lists(st.integers(1, total), min_size=3, max_size=6))
+        signs = data.draw(st.lists(st.booleans(), min_size=len(face), max_size=len(face)))
+        lines.append("f " + " ".join(str(i - total - 1 if minus else i) for i, minus in zip(face, signs, strict=True)))
+        expected += [i - 1 for i in face]
+    obj = obj_of(tmp_path_factory.mktemp("negative"), "\n".join(lines))
+    np.testing.assert_array_equal(obj.corner_position, expected)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be-bom", "latin-1"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_encodings_and_line_ends(tmp_path, encoding, line_end):
+    text = "# Möbel\nmtllib Möbel.mtl\n" + TRIANGLE + "usemtl grün \nf 1 2 \\\n 3\n"
+    data = text.replace("\n", line_end)
+    if encoding == "utf-16-be-bom":
+        data, encoding = "\ufeff" + data, "utf-16-be"
+    obj = obj_of(tmp_path, data, encoding)
+    assert obj.libraries == ["Möbel.mtl"] and obj.materials == ["grün"]
+    np.testing.assert_array_equal(obj.corner_position, [0, 1, 2])
+
+
+def test_what_a_v_line_may_hold(tmp_path):
+    plain = obj_of(tmp_path, TRIANGLE + "f 1 2 3\n")
+    weighted = obj_of(tmp_path, TRIANGLE.replace("\n", " 1.0\n") + "f 1 2 3\n")
+    colored = obj_of(tmp_path, TRIANGLE.replace("\n", " 1 .5 0\n") + "f 1 2 3\n")
+    assert plain.colors is None and weighted.colors is None
+    np.testing.assert_array_equal(colored.colors, [[1, 0.5, 0]] * 3)
+    np.testing.assert_array_equal(colored.positions, plain.positions)
+
+
+def test_materials_hold_until_the_next_and_lines_are_counted(tmp_path):
+    obj = obj_of(
+        tmp_path,
+        TRIANGLE + "f 1 2 3\nusemtl a\ng one\nf 1 2 3\nf 1 2 3\no two\nusemtl Material #25\nusemtl b\nf 1 2 3\n"
+        "l 1 2\nl 2 3\nusemtl a\nf 1 2 3\n",
+    )
+    assert [obj.materials[i] if i >= 0 else None for i in obj.face_material] == [None, "a", "a", "b", "a"]
+    assert obj.materials == ["a", "Material #25", "b"]
+    assert obj.line_elements == 2
+
+
+@pytest.mark.parametrize("word", ["nan", "-nan", "NaN", "1.#QNAN", "-1.#IND", "1.#INF", "inf", "-Infinity", "1e999"])
+def test_non_finite_coordinates_are_read_as_such(tmp_path, word):
+    obj = obj_of(tmp_path, f"v 0 {word} 0 # comment\n" + TRIANGLE + "f 1 2 3\n")
+    np.testing.assert_array_equal(np.isfinite(obj.positions), [[True, False, True]] + [[True] * 3] * 3)
+
+
+@pytest.mark.parametrize(
+    "text, reason",
+    [
+        ("", "no faces"),
+        (TRIANGLE, "no faces"),
+        (bytes(range(256)).decode("latin-1") * 20, "no faces"),
+        (TRIANGLE + "v 1 x 2\nf 1 2 3\n", "malformed line 'v 1 x 2'"),
+        (TRIANGLE + "v 1 2\nf 1 2 3\n", "malformed line 'v 1 2'"),
+        (TRIANGLE + "f 1 2 3\nf 1 two 3\n", "malformed line 'f 1 two 3'"),
+        (TRIANGLE + "f 1 2.5 3\n", "malformed line 'f 1 2.5 3'"),
+        (TRIANGLE + "f 1/1/1/1 2 3\n", "malformed line 'f 1/1/1/1 2 3'"),
+    ],
+)
+def test_what_is_no_model_is_refused_with_file_and_reason(tmp_path, text, reason):
+    with pytest.raises(UserError, match="model.obj.*" + reason.replace(".", r"\.")):
+        obj_of(tmp_path, text)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(UserError, match="none.obj: No such file"):
+        read_obj(tmp_path / "none.obj")
+
+
+@given(
+    st.floats(0, 10), st.floats(-5, 5), st.booleans(),
+    st.sampled_from(["wood.png", "two words.png", "-odd.png", "9.png", "a/b c/d.jpg", r"a\b.png"]),
+)  # fmt: skip
+def test_texture_statements(scale, offset, clamp, name):
+    texture = parse_texture(f"-s {scale} {scale} 1 -o {offset} -bm 0.2 -clamp {'on' if clamp else 'off'} {name}")
+    assert texture.scale == (scale, scale) and texture.offset == (offset, 0) and texture.clamp == clamp
+    assert texture.reference == name
+    assert parse_texture(name).reference == name
+
+
+def test_material_statements(tmp_path):
+    materials = mtl_of(
+        tmp_path,
+        "Kd 1 0 0\nnewmtl Shiny White # 2\n\tKd 1 .5 0 # orange\n\tKs .2 .4 .6\nNs 250\nKe 0 0 1\n d -halo .25\nTr 0\n"
+        "newmtl Glass\nTr .75\nmap_Kd tex 1.png\nmap_d mask.png\nnewmtl grey\nKd .5\nrefl x\nbump -bm 2 b.png\n",
+    )
+    white, glass, grey = (materials[name] for name in ("Shiny White # 2", "Glass", "grey"))
+    assert white.color == (1, 0.5, 0) and white.specular == pytest.approx(0.4) and white.shininess == 250
+    assert white.emission == (0, 0, 1) and white.opacity == 0.25
+    assert glass.opacity == 0.25 and glass.texture.reference == "tex 1.png"
+    assert glass.opacity_texture.reference == "mask.png"
+    assert grey.color == (0.5, 0.5, 0.5) and grey.used_textures() == []
+
+
+@pytest.fixture
+def shapenet(tmp_path):
+    """A ShapeNet v2 model's folder with another model beside it."""
+    for name in ("images/wood.png", "images/Sub Folder/Steel.PNG", "models/near.png", "textures/cloth.jpg"):
+        path = tmp_path / "root/02958343/one" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "secret.png").touch()
+    return tmp_path / "root/02958343/one/models/model_normalized.obj"
+
+
+@pytest.mark.parametrize(
+    "reference, found",
+    [
+        ("../images/wood.png", "images/wood.png"),
+        (r"..\images\WOOD.PNG", "images/wood.png"),
+        ("wood.png", "images/wood.png"),
+        ("./near.png", "models/near.png"),
+        ("model://one/images/wood.png", "images/wood.png"),
+        ("file:///home/someone/one/images/wood.png", "images/wood.png"),
+        (r"C:\Users\me\wood.png", "images/wood.png"),
+        ("/elsewhere/images/sub folder/steel.png", "images/Sub Folder/Steel.PNG"),
+        ("images/cloth.jpg", "textures/cloth.jpg"),
+        ("oak.png", None),
+        ("../images", None),
+        ("../../../../secret.png", None),
+    ],
+)
+def test_textures_are_found_where_they_are(shapenet, reference, found):
+    root = shapenet.parents[1]
+    assert find_file(reference, shapenet, shapenet) == (found and str(root / found))
+
+
+def test_nothing_outside_the_root_is_read(shapenet, tmp_path):
+    assert model_root(shapenet) == str(tmp_path / "root/02958343")
+    assert find_file(str(tmp_path / "secret.png"), shapenet, shapenet) is None
+
+
+def test_the_root_of_a_shallow_model_is_not_the_whole_disk():
+    assert model_root("/data/models/chair.obj") == model_root("/data/chair.obj") == "/data"
+
+
+def test_a_large_file_is_read_in_seconds(tmp_path):
+    count = 100000
+    points = np.random.default_rng(0).random((count, 3))
+    corners = np.random.default_rng(1).integers(1, count, (count, 3))
+    path = write_obj(tmp_path / "large.obj", points, [(None, corners)])
+    begin = time.perf_counter()
+    obj = read_obj(path)
+    assert time.perf_counter() - begin < 5
+    np.testing.assert_array_equal(obj.corner_position, corners.ravel() - 1)
+    np.testing.assert_allclose(obj.positions, points, rtol=1e-8)
