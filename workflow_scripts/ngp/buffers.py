@@ -77,12 +77,16 @@ def learning_rates(config):
 
 
 class Moments:
-    """Adam's moments of a Field's parameters, and the number of steps skipped for non-finite gradients."""
+    """Adam's moments of a Field's parameters, and the number of steps skipped for non-finite gradients.
+
+    scratch  whatever the backend keeps for its `optimise`
+    """
 
     def __init__(self, field):
         self.table = (torch.zeros_like(field.table), torch.zeros_like(field.table))
         self.weights = (torch.zeros_like(field.weights), torch.zeros_like(field.weights))
         self.skipped = torch.zeros(1, dtype=torch.int32, device=field.device)
+        self.scratch = None
 
 
 class OccupancyGrid:
