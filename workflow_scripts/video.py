@@ -1,0 +1,73 @@
+"""Frames to a looping GIF and an MP4, through the ffmpeg that imageio-ffmpeg brings."""
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+from imageio_ffmpeg import get_ffmpeg_exe
+
+FFMPEG = [get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y"]
+REPRODUCIBLE = ["-fflags", "+bitexact", "-flags", "+bitexact", "-map_metadata", "-1"]
+
+# H.264 wants even sides. The colour space is stated and converted to, so that white stays white.
+MP4_FILTER = (
+    "pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white,"
+    "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd+full_chroma_int,format=yuv420p"
+)
+MP4 = [
+    *("-c:v", "libx264", "-preset", "slow", "-crf", "18", "-movflags", "+faststart"),
+    *("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "iec61966-2-1"),
+    *("-color_range", "tv"),
+]
+
+# One palette for all frames. Ordered dithering hides its steps and, unlike error diffusion, leaves
+# what does not move as it was, which keeps the file small and still.
+PALETTE_FILTER = "palettegen=stats_mode=full"
+GIF_FILTER = "paletteuse=dither=bayer:bayer_scale=4:diff_mode=rectangle"
+
+
+def encode(frames, width, height, fps, gif, video):
+    """Write `frames`, an iterable of (H,W,3) uint8 sRGB pictures, as a GIF that loops and an MP4.
+
+    The frames are taken one by one and never all in memory: they wait for the GIF's palette in a
+    lossless file. A GIF counts time in 1/100 s, so its frames are shown for the nearest whole
+    numbers of these. Raises RuntimeError with ffmpeg's own words.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        lossless, palette = Path(folder, "frames.mkv"), Path(folder, "palette.png")
+        raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(fps)]
+        graph = f"split=3[all][seen][shown];[seen]{PALETTE_FILTER}[palette];[shown]{MP4_FILTER}[mp4]"
+        command = [
+            *(*FFMPEG, *raw, "-i", "-", "-filter_complex", graph),
+            *("-map", "[all]", "-c:v", "ffv1", "-pix_fmt", "bgr0", lossless),
+            *("-map", "[palette]", "-frames:v", "1", "-update", "1", palette),
+            *("-map", "[mp4]", *MP4, *REPRODUCIBLE, "-f", "mp4", video),
+        ]
+        _feed(command, frames, (height, width, 3))
+        command = [
+            *(*FFMPEG, "-i", lossless, "-i", palette, "-filter_complex", GIF_FILTER),
+            *("-loop", "0", *REPRODUCIBLE, "-f", "gif", gif),
+        ]
+        _feed(command, (), None)
+
+
+def _feed(command, frames, shape):
+    """Run ffmpeg with the bytes of `frames` on its standard input."""
+    with tempfile.TemporaryFile() as messages:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=messages)
+        try:
+            for frame in frames:
+                if frame.shape != shape:
+                    raise ValueError(f"frame of shape {frame.shape}, expected {shape}")
+                process.stdin.write(frame.tobytes())
+            process.stdin.close()
+        except BrokenPipeError:
+            pass  # ffmpeg has ended: its exit code and messages below say why
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            code = process.wait()
+        messages.seek(0)
+        if code:
+            raise RuntimeError(f"ffmpeg: {messages.read().decode(errors='replace').strip()}")
