@@ -1,0 +1,158 @@
+"""Compositing along rays (Max 1995), the Huber loss of the result, and its gradient at every sample.
+
+A program handles RAYS rays and reads STEPS of their samples at a time, so that rays of a few samples take
+one round of loads; sums along a ray are scans over the tile's rows.
+"""
+import math
+
+import triton
+import triton.language as tl
+
+from .. import MIN_TRANSMITTANCE
+
+END = tl.constexpr(-math.log(MIN_TRANSMITTANCE))  # optical thickness at which a ray ends
+MAX_THICKNESS = tl.constexpr(32.0)  # of one sample: exp(-32) of the light passes; keeps sums of thickness exact
+
+
+@triton.jit
+def load_rays(active_ptr, first_ptr, count_ptr, RAYS: tl.constexpr):
+    """(ray, whether it is in use, first sample, samples: none for rays that found no room)."""
+    i = tl.program_id(0) * RAYS + tl.arange(0, RAYS)
+    mask = i < tl.load(active_ptr)
+    count = tl.load(count_ptr + i, mask=mask, other=0)
+    return i, mask, tl.load(first_ptr + i, mask=mask, other=0), tl.maximum(count, 0), mask & (count >= 0)
+
+
+@triton.jit
+def load_samples(density_ptr, first, count, done, passed, step_size, STEPS: tl.constexpr):
+    """Samples number done.. of each ray (RAYS, STEPS).
+
+    Returns (sample, whether it exists, whether light reaches it, thickness, transmittance in front of it).
+    `passed` (RAYS,) is the thickness of the samples before.
+    """
+    n = done + tl.arange(0, STEPS)[None, :]
+    exists = n < count[:, None]
+    sample = first[:, None] + n
+    thickness = tl.minimum(tl.load(density_ptr + sample, mask=exists, other=0.0) * step_size, MAX_THICKNESS)
+    before = passed[:, None] + tl.cumsum(thickness, 1) - thickness
+    return sample, exists, exists & (before <= END), thickness, tl.exp(-before)
+
+
+@triton.jit
+def trace(density_ptr, rgb_ptr, t_ptr, first, count, step_size, RAYS: tl.constexpr, STEPS: tl.constexpr):
+    """(red, green, blue, depth, thickness of the samples that light reaches, their number) of RAYS rays."""
+    red, green, blue = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.float32)
+    depth, passed = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.float32)
+    reached, lit_count = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.int32)
+    for done in range(0, tl.max(count, 0), STEPS):
+        sample, exists, lit, thickness, before = load_samples(density_ptr, first, count, done, passed, step_size, STEPS)
+        weight = tl.where(lit, before * (1.0 - tl.exp(-thickness)), 0.0)
+        red += tl.sum(weight * tl.load(rgb_ptr + sample * 3, mask=lit, other=0.0), 1)
+        green += tl.sum(weight * tl.load(rgb_ptr + sample * 3 + 1, mask=lit, other=0.0), 1)
+        blue += tl.sum(weight * tl.load(rgb_ptr + sample * 3 + 2, mask=lit, other=0.0), 1)
+        depth += tl.sum(weight * tl.load(t_ptr + sample, mask=lit, other=0.0), 1)
+        passed += tl.sum(thickness, 1)
+        reached += tl.sum(tl.where(lit, thickness, 0.0), 1)
+        lit_count += tl.sum(lit.to(tl.int32), 1)
+    return red, green, blue, depth, reached, lit_count
+
+
+@triton.jit
+def store_rays(i, mask, color, transmittance, depth, color_ptr, transmittance_ptr, depth_ptr):
+    tl.store(color_ptr + i * 3, color[0], mask=mask)
+    tl.store(color_ptr + i * 3 + 1, color[1], mask=mask)
+    tl.store(color_ptr + i * 3 + 2, color[2], mask=mask)
+    tl.store(transmittance_ptr + i, transmittance, mask=mask)
+    tl.store(depth_ptr + i, depth, mask=mask)
+
+
+@triton.jit
+def load_color(ptr, i, mask):
+    """Three blocks: the components of rows i of (R,3)."""
+    return (
+        tl.load(ptr + i * 3, mask=mask, other=0.0),
+        tl.load(ptr + i * 3 + 1, mask=mask, other=0.0),
+        tl.load(ptr + i * 3 + 2, mask=mask, other=0.0),
+    )
+
+
+@triton.jit
+def composite(
+    active_ptr, first_ptr, count_ptr, density_ptr, rgb_ptr, t_ptr, background_ptr, step_size,
+    color_ptr, transmittance_ptr, depth_ptr, RAYS: tl.constexpr, STEPS: tl.constexpr,
+):  # fmt: skip
+    """color (R,3), transmittance (R,) and depth (R,) of the rays in use."""
+    i, mask, first, count, _ = load_rays(active_ptr, first_ptr, count_ptr, RAYS)
+    red, green, blue, depth, reached, _ = trace(density_ptr, rgb_ptr, t_ptr, first, count, step_size, RAYS, STEPS)
+    left = tl.exp(-reached)
+    background = load_color(background_ptr, i, mask)
+    color = (red + left * background[0], green + left * background[1], blue + left * background[2])
+    store_rays(i, mask, color, left, depth, color_ptr, transmittance_ptr, depth_ptr)
+
+
+@triton.jit
+def huber_loss(residual, threshold):
+    size = tl.abs(residual)
+    return tl.where(size < threshold, 0.5 * size * size / threshold, size - 0.5 * threshold)
+
+
+@triton.jit
+def huber_slope(residual, threshold):
+    return tl.minimum(tl.maximum(residual / threshold, -1.0), 1.0)
+
+
+@triton.jit
+def composite_loss(
+    active_ptr, first_ptr, count_ptr, density_ptr, rgb_ptr, t_ptr, background_ptr, target_ptr, step_size, threshold,
+    loss_scale, color_ptr, transmittance_ptr, depth_ptr, loss_ptr, d_density_ptr, d_rgb_ptr, alive_ptr,
+    alive_count_ptr, RAYS: tl.constexpr, STEPS: tl.constexpr,
+):  # fmt: skip
+    """What `composite` writes, the loss (R,), its gradients, and the list of the samples that have one.
+
+    d colour / d density_k = step_size * (T_{k+1} c_k - sum_{j>k} w_j c_j - T_N background), as in Müller et al.
+    2022; the sum is the final colour less what lies in front. Its three channels are wanted only in a product
+    with d loss / d colour, so that product is what is summed.
+    """
+    if tl.program_id(0) * RAYS >= tl.load(active_ptr):
+        return
+    i, mask, first, count, placed = load_rays(active_ptr, first_ptr, count_ptr, RAYS)
+    red, green, blue, depth, reached, lit_count = trace(
+        density_ptr, rgb_ptr, t_ptr, first, count, step_size, RAYS, STEPS
+    )
+    left = tl.exp(-reached)
+    background = load_color(background_ptr, i, mask)
+    color = (red + left * background[0], green + left * background[1], blue + left * background[2])
+    store_rays(i, mask, color, left, depth, color_ptr, transmittance_ptr, depth_ptr)
+
+    target = load_color(target_ptr, i, mask)
+    loss = huber_loss(color[0] - target[0], threshold) + huber_loss(color[1] - target[1], threshold)
+    loss += huber_loss(color[2] - target[2], threshold)
+    tl.store(loss_ptr + i, tl.where(placed, loss / 3.0, 0.0), mask=mask)
+    norm = loss_scale / (3.0 * tl.load(active_ptr).to(tl.float32))
+    d_red = (norm * huber_slope(color[0] - target[0], threshold))[:, None]
+    d_green = (norm * huber_slope(color[1] - target[1], threshold))[:, None]
+    d_blue = (norm * huber_slope(color[2] - target[2], threshold))[:, None]
+    whole = d_red * color[0][:, None] + d_green * color[1][:, None] + d_blue * color[2][:, None]
+
+    listed = tl.cumsum(lit_count, 0) - lit_count
+    total = tl.sum(lit_count, 0)
+    if total > 0:
+        listed += tl.atomic_add(alive_count_ptr, total, sem="relaxed")
+    passed, in_front = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.float32)
+    for done in range(0, tl.max(count, 0), STEPS):
+        sample, exists, lit, thickness, before = load_samples(density_ptr, first, count, done, passed, step_size, STEPS)
+        after = before * tl.exp(-thickness)
+        weight = tl.where(lit, before - after, 0.0)
+        product = d_red * tl.load(rgb_ptr + sample * 3, mask=lit, other=0.0)
+        product += d_green * tl.load(rgb_ptr + sample * 3 + 1, mask=lit, other=0.0)
+        product += d_blue * tl.load(rgb_ptr + sample * 3 + 2, mask=lit, other=0.0)
+        behind = whole - in_front[:, None] - tl.cumsum(weight * product, 1)
+        d_density = tl.where(lit, step_size * (after * product - behind), 0.0)
+        tl.store(d_density_ptr + sample, d_density, mask=exists)
+        tl.store(d_rgb_ptr + sample * 3, weight * d_red, mask=exists)
+        tl.store(d_rgb_ptr + sample * 3 + 1, weight * d_green, mask=exists)
+        tl.store(d_rgb_ptr + sample * 3 + 2, weight * d_blue, mask=exists)
+        number = done + tl.arange(0, STEPS)[None, :]  # light reaches the first lit_count samples of a ray
+        tl.store(alive_ptr + listed[:, None] + number, sample, mask=lit)
+        in_front += tl.sum(weight * product, 1)
+        passed += tl.sum(thickness, 1)

@@ -1,0 +1,159 @@
+"""Kernels that draw training rays, and that march rays through the occupancy grid into the sample buffer."""
+import triton
+import triton.language as tl
+
+from .. import BUDGET_FILL, RAYS_PER_SAMPLE_START, STREAM_BACKGROUND, STREAM_PIXEL
+
+FILL = tl.constexpr(BUDGET_FILL)
+START = tl.constexpr(RAYS_PER_SAMPLE_START)
+PIXEL, BACKGROUND = tl.constexpr(STREAM_PIXEL), tl.constexpr(STREAM_BACKGROUND)
+MIN_RAYS = tl.constexpr(64)
+FAR = tl.constexpr(1e9)
+
+
+@triton.jit
+def pcg4d(a, b, c, d):
+    """Four 32-bit hashes of four words (Jarzynski & Olano 2020); the words are of any integer type."""
+    x = a.to(tl.uint32) * 1664525 + 1013904223
+    y = b.to(tl.uint32) * 1664525 + 1013904223
+    z = c.to(tl.uint32) * 1664525 + 1013904223
+    w = d.to(tl.uint32) * 1664525 + 1013904223
+    for _ in tl.static_range(2):
+        x += y * w
+        y += z * x
+        z += x * y
+        w += y * z
+        if _ == 0:
+            x, y, z, w = x ^ (x >> 16), y ^ (y >> 16), z ^ (z >> 16), w ^ (w >> 16)
+    return x, y, z, w
+
+
+@triton.jit
+def unit(word):
+    """A float in [0,1) of a 32-bit word."""
+    return (word >> 8).to(tl.float32) * (1.0 / 16777216)
+
+
+@triton.jit
+def hashed_words(index, step, seed, STREAM: tl.constexpr):
+    """pcg4d of (index, step, seed, stream); index is a block, the others are scalars."""
+    zero = index * 0
+    return pcg4d(index, zero + step, zero + seed, zero + STREAM)
+
+
+@triton.jit
+def adapt_ray_count(active_ptr, asked_ptr, rays, samples):
+    """Moves the number of rays half-way towards the one whose samples fill the buffer."""
+    active, asked = tl.load(active_ptr).to(tl.float32), tl.load(asked_ptr).to(tl.float32)
+    wanted = active * (FILL * samples) / tl.maximum(asked, 1.0)
+    moved = tl.minimum(2.0 * active, 0.5 * (active + wanted))
+    start = tl.where(active == 0.0, START * samples, active)
+    chosen = tl.where(asked > 0.0, tl.maximum(moved, MIN_RAYS), tl.where(active == 0.0, tl.maximum(start, MIN_RAYS), active))
+    tl.store(active_ptr, tl.minimum(chosen, rays.to(tl.float32)).to(tl.int32))
+
+
+@triton.jit(do_not_specialize=["pixel_count", "seed", "height", "width"])
+def draw_rays(
+    active_ptr, step_ptr, pixels_ptr, rgba_ptr, pose_ptr, offset_ptr, pixel_count, seed, height, width,
+    focal, center_x, center_y, scale,
+    origin_ptr, direction_ptr, background_ptr, target_ptr, jitter_ptr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """A ray through a random point of a random pixel, over a random background; shapes as in ngp.buffers."""
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    mask = i < tl.load(active_ptr)
+    step = tl.load(step_ptr)
+    pick, x_word, y_word, jitter_word = hashed_words(i, step, seed, PIXEL)
+    red, green, blue, _ = hashed_words(i, step, seed, BACKGROUND)
+
+    choice = tl.umulhi(pick, (i * 0 + pixel_count).to(tl.uint32)).to(tl.int32)
+    pixel = tl.load(pixels_ptr + choice, mask=mask, other=0)
+    view, row, column = pixel // (height * width), pixel // width % height, pixel % width
+    x = (column + unit(x_word) - center_x) / focal
+    y = -(row + unit(y_word) - center_y) / focal
+    norm = 1.0 / tl.sqrt(x * x + y * y + 1.0)
+    alpha = tl.load(rgba_ptr + pixel * 4 + 3, mask=mask, other=0).to(tl.float32) / 255.0
+    tl.store(jitter_ptr + i, unit(jitter_word), mask=mask)
+    for axis in tl.static_range(3):
+        rotation = pose_ptr + view * 12 + axis * 4
+        along_x, along_y = tl.load(rotation, mask=mask, other=0.0), tl.load(rotation + 1, mask=mask, other=0.0)
+        along_z, center = tl.load(rotation + 2, mask=mask, other=0.0), tl.load(rotation + 3, mask=mask, other=0.0)
+        tl.store(direction_ptr + i * 3 + axis, (along_x * x + along_y * y - along_z) * norm, mask=mask)
+        tl.store(origin_ptr + i * 3 + axis, center * scale + tl.load(offset_ptr + axis), mask=mask)
+        behind = unit(red if axis == 0 else (green if axis == 1 else blue))
+        color = tl.load(rgba_ptr + pixel * 4 + axis, mask=mask, other=0).to(tl.float32) / 255.0
+        tl.store(background_ptr + i * 3 + axis, behind, mask=mask)
+        tl.store(target_ptr + i * 3 + axis, color * alpha + behind * (1.0 - alpha), mask=mask)
+
+
+@triton.jit
+def slab(origin, direction):
+    """Where a ray meets the planes 0 and 1 of one axis, the nearer one first."""
+    inverse = 1.0 / tl.where(tl.abs(direction) > 1e-9, direction, 1e-9)
+    t0, t1 = -origin * inverse, (1.0 - origin) * inverse
+    return tl.minimum(t0, t1), tl.maximum(t0, t1)
+
+
+@triton.jit
+def cell_index(coordinate, resolution):
+    """The cell, along one axis, of a coordinate in [0,1]; rounding may put it just outside."""
+    return tl.minimum(tl.maximum(tl.floor(coordinate * resolution).to(tl.int32), 0), resolution - 1)
+
+
+@triton.jit
+def in_occupied_cell(occupied_ptr, x, y, z, resolution, mask):
+    cell = (cell_index(x, resolution) * resolution + cell_index(y, resolution)) * resolution
+    return tl.load(occupied_ptr + cell + cell_index(z, resolution), mask=mask, other=0) != 0
+
+
+@triton.jit
+def march(
+    active_ptr, origin_ptr, direction_ptr, jitter_ptr, occupied_ptr, resolution, step_size, rays, capacity,
+    first_ptr, count_ptr, asked_ptr, position_ptr, t_ptr, ray_ptr, RAYS: tl.constexpr, STEPS: tl.constexpr,
+):  # fmt: skip
+    """Places the samples of RAYS rays: counts them, takes room for them, then writes them.
+
+    Every step of a ray is looked up: a tile of RAYS x STEPS at once hides the latency that a walk from
+    cell to cell would pay for every cell. The walk is made twice, since its lookups are in the cache then.
+    """
+    i = tl.program_id(0) * RAYS + tl.arange(0, RAYS)
+    active = i < tl.load(active_ptr)
+    ox, oy = tl.load(origin_ptr + i * 3, mask=active, other=0.0), tl.load(origin_ptr + i * 3 + 1, mask=active, other=0.0)
+    oz, dx = tl.load(origin_ptr + i * 3 + 2, mask=active, other=0.0), tl.load(direction_ptr + i * 3, mask=active, other=1.0)
+    dy = tl.load(direction_ptr + i * 3 + 1, mask=active, other=1.0)
+    dz = tl.load(direction_ptr + i * 3 + 2, mask=active, other=1.0)
+    near_x, far_x = slab(ox, dx)
+    near_y, far_y = slab(oy, dy)
+    near_z, far_z = slab(oz, dz)
+    near = tl.maximum(tl.maximum(near_x, near_y), tl.maximum(near_z, 0.0))
+    far = tl.minimum(tl.minimum(far_x, far_y), far_z)
+    start = near + tl.load(jitter_ptr + i, mask=active, other=0.0) * step_size
+    far = tl.where(active, far, -FAR)
+    steps = tl.max(tl.ceil(tl.maximum(far - start, 0.0) / step_size), 0).to(tl.int32)
+
+    count = tl.zeros((RAYS,), tl.int32)
+    for step in range(0, steps, STEPS):
+        t = start[:, None] + (step + tl.arange(0, STEPS))[None, :].to(tl.float32) * step_size
+        x, y, z = ox[:, None] + t * dx[:, None], oy[:, None] + t * dy[:, None], oz[:, None] + t * dz[:, None]
+        hit = in_occupied_cell(occupied_ptr, x, y, z, resolution, t < far[:, None])
+        count += tl.sum(hit.to(tl.int32), 1)
+
+    total = tl.sum(count, 0)
+    first = tl.cumsum(count, 0) - count
+    if total > 0:
+        first += tl.atomic_add(asked_ptr, total, sem="relaxed")
+    fits = (first + count <= capacity) | (count == 0)
+    tl.store(first_ptr + i, first, mask=i < rays)
+    tl.store(count_ptr + i, tl.where(fits, count, -1), mask=i < rays)
+
+    for step in range(0, tl.where(total > 0, steps, 0), STEPS):
+        t = start[:, None] + (step + tl.arange(0, STEPS))[None, :].to(tl.float32) * step_size
+        x, y, z = ox[:, None] + t * dx[:, None], oy[:, None] + t * dy[:, None], oz[:, None] + t * dz[:, None]
+        hit = in_occupied_cell(occupied_ptr, x, y, z, resolution, t < far[:, None])
+        place = first[:, None] + tl.cumsum(hit.to(tl.int32), 1) - 1
+        first += tl.sum(hit.to(tl.int32), 1)
+        mask = hit & fits[:, None]
+        tl.store(t_ptr + place, t, mask=mask)
+        tl.store(ray_ptr + place, i[:, None] + tl.zeros((RAYS, STEPS), tl.int32), mask=mask)
+        tl.store(position_ptr + place * 3, tl.minimum(tl.maximum(x, 0.0), 1.0), mask=mask)
+        tl.store(position_ptr + place * 3 + 1, tl.minimum(tl.maximum(y, 0.0), 1.0), mask=mask)
+        tl.store(position_ptr + place * 3 + 2, tl.minimum(tl.maximum(z, 0.0), 1.0), mask=mask)
