@@ -17,7 +17,7 @@ rule render_test:
     resources:
         gpu=gpus,
         mem_mb=growing(4000),
-        runtime=growing(30),
+        runtime=growing(10),
     params:
         on_gpu=program("on_free_gpu.py"),
         program=program("render_test.py"),
@@ -48,7 +48,7 @@ rule metrics:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime=growing(20),
+        runtime=growing(5),
     params:
         program=program("metrics.py"),
         method=METHOD["metrics"],
@@ -78,7 +78,7 @@ rule orbit:
     resources:
         gpu=gpus,
         mem_mb=growing(4000),
-        runtime=growing(30),
+        runtime=growing(10),
     params:
         on_gpu=program("on_free_gpu.py"),
         program=program("orbit.py"),

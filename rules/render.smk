@@ -16,7 +16,7 @@ rule render:
     threads: 2
     resources:
         mem_mb=growing(3000),
-        runtime=growing(60),
+        runtime=growing(20),
     params:
         blender=blender,
         settings=settings("render"),

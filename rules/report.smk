@@ -33,7 +33,7 @@ rule summary:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime=growing(30),
+        runtime=growing(10),
     params:
         program=program("summary.py"),
         results=lambda wildcards, input: os.path.dirname(input.names),
@@ -60,7 +60,7 @@ rule gallery:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime=growing(30),
+        runtime=growing(10),
     params:
         program=program("gallery.py"),
         results=lambda wildcards, input: os.path.dirname(input.names),

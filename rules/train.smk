@@ -18,7 +18,7 @@ rule train:
     resources:
         gpu=gpus,
         mem_mb=growing(4000),
-        runtime=growing(30),
+        runtime=growing(10),
     params:
         on_gpu=program("on_free_gpu.py"),
         program=program("train.py"),

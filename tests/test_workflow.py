@@ -57,6 +57,7 @@ def test_more_test_views_rerun_only_that_pass_and_what_follows(project):
 
 
 def test_edited_comments_and_layout_rerun_nothing(project):
+    project.unlink_programs()
     for program in (project.root / "workflow_scripts").rglob("*.py"):
         program.write_text(program.read_text() + "\n# A thought.\n")
     for rules in (project.root / "rules").glob("*.smk"):

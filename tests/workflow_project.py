@@ -9,7 +9,8 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-WORKFLOW = ("Snakefile", "rules", "envs", "profiles", "workflow_scripts", "config/schemas")
+COPIED = ("Snakefile", "rules", "envs", "profiles", "config/schemas")
+LINKED = ("workflow_scripts", ".venv-blender")  # so that compiled kernels are found again
 AGGREGATES = {("object_names", None, None), ("summary", None, None), ("gallery", None, None)}
 TINY = {
     "render": {"preset": "draft", "resolution": [32, 32], "views": {"train": 3, "val": 1, "test": 2}},
@@ -44,15 +45,15 @@ class Project:
     @classmethod
     def create(cls, root):
         """A fresh copy of the workflow with an empty folder of models and tiny settings."""
-        for name in WORKFLOW:
+        for name in COPIED:
             source, target = ROOT / name, Path(root, name)
             target.parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(source, target)
             else:
                 shutil.copy2(source, target)
-        if (ROOT / ".venv-blender").exists():
-            Path(root, ".venv-blender").symlink_to(ROOT / ".venv-blender")
+        for name in LINKED:
+            Path(root, name).symlink_to(ROOT / name)
         Path(root, "models").mkdir()
         project = cls(root)
         project.configure(objects={"folder": "models"}, **TINY)
@@ -62,6 +63,11 @@ class Project:
         """The same project elsewhere, results and file times included."""
         shutil.copytree(self.root, root, symlinks=True, dirs_exist_ok=True)
         return Project(root)
+
+    def unlink_programs(self):
+        """Make the programs a copy that may be edited."""
+        (self.root / "workflow_scripts").unlink()
+        shutil.copytree(ROOT / "workflow_scripts", self.root / "workflow_scripts")
 
     def configure(self, **sections):
         """Put `sections` into the configuration, each in place of what it was."""
@@ -74,11 +80,16 @@ class Project:
         (self.root / "models" / f"{name}.obj").write_text(CUBE.format(name=name))
         (self.root / "models" / f"{name}.mtl").write_text(f"newmtl paint\nKd {color}\n")
 
-    def snakemake(self, *arguments, **options):
-        """Run Snakemake here; its output, both streams together, is in `stdout`."""
+    def start(self, *arguments, stdout=subprocess.PIPE):
+        """Start Snakemake here; both its streams go to `stdout`."""
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-        options = {"timeout": 300, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **options}
-        return subprocess.run(command, cwd=self.root, **options)
+        return subprocess.Popen(command, cwd=self.root, stdout=stdout, stderr=subprocess.STDOUT, text=True)
+
+    def snakemake(self, *arguments):
+        """Run Snakemake here; its output, both streams together, is in `stdout`."""
+        process = self.start(*arguments)
+        output, _ = process.communicate(timeout=300)
+        return subprocess.CompletedProcess(process.args, process.returncode, output)
 
     def planned(self, *arguments):
         """The jobs that a run would do, as a set of (rule, object, split), the target `all` left out."""
@@ -88,9 +99,11 @@ class Project:
 
 
 def jobs_in(output):
-    """The jobs that Snakemake's output names, as `Project.planned` gives them."""
+    """The jobs that Snakemake announces in its output, as `Project.planned` gives them."""
     jobs = set()
-    for block in re.split(r"^(?=(?:local)?rule )", output, flags=re.MULTILINE)[1:]:
+    for block in re.split(r"^ *(?=(?:local)?rule )", output, flags=re.MULTILINE)[1:]:
+        if not line(block, "reason"):
+            continue  # it is named in an error message
         rule = re.match(r"(?:local)?rule (\w+):", block).group(1)
         wildcards = dict(re.findall(r"(object|split)=([^\s,]+)", line(block, "wildcards")))
         jobs.add((rule, wildcards.get("object"), wildcards.get("split")))
@@ -99,5 +112,5 @@ def jobs_in(output):
 
 def line(block, key):
     """The value of `key` in what Snakemake prints of a job."""
-    found = re.search(rf"^    {key}: (.*)$", block.split("\n\n")[0], flags=re.MULTILINE)
+    found = re.search(rf"^ +{key}: (.*)$", block.split("\n\n")[0], flags=re.MULTILINE)
     return found.group(1) if found else ""
