@@ -35,7 +35,7 @@ def test_cameras_stand_evenly_on_a_circle_and_look_at_its_middle(frames, elevati
 
 
 def spinning_ball(frames, size):
-    """Frames of a shaded ball with a lighter and a darker side that turns once, on white."""
+    """Frames of a shaded ball, almost white on one side, that turns once, on white."""
     y, x = np.mgrid[:size, :size] / (size - 1) * 2.4 - 1.2
     inside = x**2 + y**2 < 1
     z = np.sqrt(np.clip(1 - x**2 - y**2, 0, 1))
@@ -43,7 +43,7 @@ def spinning_ball(frames, size):
         angle = 2 * np.pi * index / frames
         turned = x * np.cos(angle) + z * np.sin(angle)
         light = (0.55 + 0.45 * turned)[..., None]
-        color = np.array([0.1, 0.5, 0.6]) + light * np.array([0.7, 0.2, -0.1])
+        color = np.array([0.1, 0.5, 0.6]) + light * np.array([0.89, 0.49, 0.39])
         yield (np.where(inside[..., None], color, 1).clip(0, 1) * 255).round().astype(np.uint8)
 
 
@@ -77,7 +77,8 @@ def test_gif_loops_and_keeps_frames_and_time(films):
 def test_gif_colours_are_close_and_white_is_white(films):
     frames, gif, _ = films
     shown = np.array([shot for shot, _ in gif_frames(gif)[0]]).astype(int)
-    assert (shown[(frames == 255).all(axis=-1)] == 255).all()
+    assert (shown[:, :6] == 255).all()
+    assert (shown[(frames == 255).all(axis=-1)] == 255).mean() > 0.999  # errors diffuse off the rim
     error = np.abs(shown - frames)
     assert error.mean() < 2 and np.quantile(error, 0.999) < 16
     # No bands: averaged over 5x5 pixels, as an eye does, dithered colours are right.

@@ -20,10 +20,10 @@ MP4 = [
     *("-color_range", "tv"),
 ]
 
-# One palette for all frames. Ordered dithering hides its steps and, unlike error diffusion, leaves
-# what does not move as it was, which keeps the file small and still.
+# One palette for all frames, and error diffusion, which keeps an area's mean colour and leaves pure
+# white alone; ordered dithering moves white to its neighbours in the palette.
 PALETTE_FILTER = "palettegen=stats_mode=full"
-GIF_FILTER = "paletteuse=dither=bayer:bayer_scale=4:diff_mode=rectangle"
+GIF_FILTER = "paletteuse=dither=sierra2_4a:diff_mode=rectangle"
 
 
 def encode(frames, width, height, fps, gif, video):
