@@ -1,0 +1,1 @@
+"""Stand-in for NVIDIA's apex: only the fused Adam."""

@@ -1,0 +1,245 @@
+"""The tcnn backend on stand-ins for its packages: stages against the reference, training, models, messages."""
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import reference
+import test_stages
+from ngp import backends
+from ngp.buffers import Clock, Moments, Samples
+from ngp.config import NetworkConfig, TrainConfig
+from ngp.field import Field
+from ngp.model_file import load_model, restore_checkpoint, save_checkpoint, save_model
+from ngp.rendering import Renderer
+from ngp.training import TrainingRun, train
+from tcnn_scene import TRAINING, backend_on_standins, ball_images, psnr_on_white
+from test_stages import (  # noqa: F401  (pytest runs them here with the fixture below)
+    test_a_step_with_a_gradient_that_is_no_number_is_skipped,
+    test_a_step_without_samples,
+    test_an_occupancy_update_never_empties_the_grid,
+    test_compositing_and_loss_gradients,
+    test_compositing_by_hand,
+    test_density_and_color,
+    test_encoding_of_the_cube_s_corner_and_center,
+    test_gradients_of_the_parameters,
+    test_marching,
+    test_occupancy_update,
+    test_ray_count_adapts_to_the_sample_budget,
+    test_rays,
+    test_rays_that_find_no_room_are_left_out,
+)
+
+WORKFLOW_SCRIPTS = Path(__file__).parents[1] / "workflow_scripts"
+
+
+@pytest.fixture
+def backend(monkeypatch):
+    with backend_on_standins() as module:
+        # At the cube's border tiny-cuda-nn's vertices wrap around, those of the reference are clamped.
+        hash_grid = sys.modules["tinycudann"].hash_grid
+        monkeypatch.setattr(reference, "encode", lambda position, table, levels: hash_grid(
+            position.float(), table, [
+                (float(scale), int(resolution), int(end - begin)) for scale, resolution, begin, end
+                in zip(levels.scale, levels.resolution, levels.offset[:-1], levels.offset[1:], strict=True)]))
+        yield module
+
+
+# Networks of the kinds that tiny-cuda-nn has: 1, 2, 4 or 8 features, widths that are multiples of 8.
+@pytest.fixture(params=["default", "all hashed", "one feature", "four features", "cutlass"])
+def network(request):
+    cutlass = NetworkConfig(levels=3, features=1, table_log2=8, base_resolution=5, finest_resolution=33,
+                            density_width=24, geometry_features=5, color_width=40, sh_degree=3)
+    return cutlass if request.param == "cutlass" else test_stages.NETWORKS[request.param]
+
+
+def test_encoding(backend, network, monkeypatch):
+    """Away from the border, the encoding is that of the other backends."""
+    monkeypatch.undo()
+    scene = test_stages.Scene(backend, network)
+    n, inside = 300, 1 - 0.6 / (network.base_resolution - 1)
+    position = scene.samples.position
+    position.copy_(torch.rand(position.shape, generator=torch.Generator().manual_seed(1)) * inside)
+    scene.samples.count.fill_(n)
+    backend.encode(scene.field, scene.samples)
+    expected = reference.encode(position[:n], scene.field.compute_table.double(), scene.field.levels)
+    test_stages.assert_near(scene.samples.encoding[:n], expected, 2e-3)
+
+
+def test_weights_in_tiny_cuda_nn_s_layout(backend):
+    """A 2-1-3 MLP padded to 4 inputs and 4 outputs, by hand."""
+    from ngp.backends.tcnn.networks import parameter_places
+
+    # Ours: (in,out) matrices [[a], [b]] and [[c, d, e]]. There: (out,in) matrices
+    #   [a b . .]  at 0   and   [c] [d] [e] [.]  at 4.
+    places, total = parameter_places([(2, 1), (1, 3)], 4)
+    assert places.tolist() == [0, 1, 4, 5, 6] and total == 8
+
+
+def test_weights_reach_the_networks_and_padding_stays_out(backend, network):
+    field = Field(network, 3, backend.DTYPE)
+    samples = Samples(512, network, backend.DTYPE)
+    backend.prepare(field, samples)
+    samples.scratch.load(field)
+    shapes = (field.density_shapes, field.color_shapes)
+    for mlp, matrices, layers in zip((samples.scratch.density, samples.scratch.color), field.matrices(field.weights),
+                                     shapes, strict=True):
+        x = torch.rand(20, layers[0][0], generator=torch.Generator().manual_seed(0))
+        expected = reference.mlp(x.double(), [m.double() for m in matrices])
+        expected = expected.sigmoid() if mlp is samples.scratch.color else expected
+        test_stages.assert_near(mlp(x), expected, 3e-3)
+        assert int((mlp.params != 0).sum()) == sum(inputs * outputs for inputs, outputs in layers)
+
+
+def test_apex_and_torch_step_alike(backend, monkeypatch):
+    from ngp.backends.tcnn import optimiser
+
+    results = []
+    for adam in (optimiser.Adam, torch.optim.Adam):
+        monkeypatch.setattr(optimiser, "Adam", adam)
+        scene = test_stages.Scene(backend)
+        field, config = scene.field, TrainConfig(steps=100, warmup_steps=2, weight_decay=1e-2)
+        moments, clock = Moments(field), Clock(config)
+        before = field.table.double(), field.weights.double()
+        expected = [[value, value * 0, value * 0] for value in before]
+        generator = torch.Generator().manual_seed(2)
+        for step in (1, 2, 3):
+            for i, (gradient, decay) in enumerate(((field.table_gradient, 0.0), (field.weight_gradient, 1e-2))):
+                gradient.copy_(torch.randn(gradient.shape, generator=generator) * 3)
+                unscaled = gradient.double() / backend.LOSS_SCALE
+                expected[i] = reference.adam(*expected[i][:1], unscaled, *expected[i][1:], step, config, decay)
+            backend.optimise(field, moments, clock, config)
+            assert not field.table_gradient.any() and not field.weight_gradient.any()
+        results.append((field.table, field.weights, *moments.table, *moments.weights))
+        wanted = (expected[0][0], expected[1][0], *expected[0][1:], *expected[1][1:])
+        for actual, value in zip(results[-1], wanted, strict=True):
+            test_stages.assert_near(actual, value, 1e-5)
+        assert torch.equal(field.compute_table, field.table.half())
+    assert optimiser.Adam is torch.optim.Adam and len(results) == 2
+
+
+def test_cells_that_light_reaches(backend):
+    """Two cells behind a ray's end count, and no more."""
+    scene = test_stages.Scene(backend, rays=3, capacity=64)
+    scene.rays.count.zero_()
+    scene.rays.first[1], scene.rays.count[1] = 5, 12
+    samples, size = scene.samples, 1 / test_stages.GRID
+    samples.count.fill_(17)
+    samples.ray[5:17] = 1
+    samples.position.fill_(0.99)
+    samples.position[5:17, 0] = (torch.arange(12) + 0.5) * size
+    samples.density.zero_()
+    samples.density[8] = 20 / size  # one sample a cell; the fourth ends the ray
+    clock = Clock(TrainConfig())
+    clock.step.fill_(9)
+    backend.mark_seen(scene.rays, samples, scene.grid, clock, size)
+    last = test_stages.GRID - 1
+    seen = scene.grid.seen.view(test_stages.GRID, test_stages.GRID, test_stages.GRID)
+    assert seen[:, last, last].tolist() == [9] * 6 + [0] * 10 and int((seen != 0).sum()) == 6
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_cells_that_light_reaches_are_those_of_the_cpu_backend(backend, seed):
+    cpu = backends.select("cpu")
+    seen = []
+    for module in (backend, cpu):
+        scene = test_stages.Scene(module, seed=seed)
+        cpu.march(scene.rays, scene.grid, scene.samples, test_stages.STEP_SIZE)
+        density = torch.exp(3 * torch.randn(scene.samples.capacity, generator=torch.Generator().manual_seed(seed)))
+        scene.samples.density.copy_(density)
+        clock = Clock(TrainConfig())
+        clock.step.fill_(3)
+        module.mark_seen(scene.rays, scene.samples, scene.grid, clock, test_stages.STEP_SIZE)
+        seen.append(scene.grid.seen)
+    assert torch.equal(*seen) and seen[0].any()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The file of a model trained with the stand-ins."""
+    path = tmp_path_factory.mktemp("tcnn") / "model.safetensors"
+    with backend_on_standins() as module:
+        run = TrainingRun(ball_images(), TRAINING, module)
+        train(run)
+        assert int(run.moments.skipped) == 0
+        save_model(path, run, {"backend": backends.name_of(module)})
+    return path
+
+
+def test_training_and_rendering(backend, trained):
+    """What tcnn trained looks right, and the same in the cpu backend."""
+    model = load_model(trained)
+    here, there = (psnr_on_white(Renderer(model, module)) for module in (backend, "cpu"))
+    assert here > 22 and there == pytest.approx(here, abs=0.05)
+
+
+def test_a_model_of_the_cpu_backend_renders_alike(backend, tmp_path):
+    cpu = backends.select("cpu")
+    run = TrainingRun(ball_images(), TRAINING, cpu)
+    train(run)
+    save_model(tmp_path / "model.safetensors", run, {})
+    model = load_model(tmp_path / "model.safetensors")
+    here, there = (psnr_on_white(Renderer(model, module)) for module in (backend, cpu))
+    assert there > 22 and here == pytest.approx(there, abs=0.05)
+
+
+def test_a_run_goes_on_from_a_checkpoint(backend, tmp_path):
+    straight, first, second = (TrainingRun(ball_images(), TRAINING, backend) for _ in range(3))
+    from ngp.training import train_step
+
+    for _ in range(6):
+        train_step(backend, straight)
+    for _ in range(3):
+        train_step(backend, first)
+    save_checkpoint(tmp_path / "checkpoint.safetensors", first, "images", [])
+    assert restore_checkpoint(tmp_path / "checkpoint.safetensors", second, "images") == []
+    for _ in range(3):
+        train_step(backend, second)
+    assert int(second.clock.step) == 6
+    assert torch.equal(second.field.table, straight.field.table)
+    assert torch.equal(second.field.weights, straight.field.weights)
+
+
+def test_settings_that_tiny_cuda_nn_or_vren_cannot_follow(backend):
+    network = NetworkConfig(levels=3, table_log2=8, density_width=20)
+    with pytest.raises(backends.BackendError, match="multiples of 8, got 20"):
+        backend.prepare(Field(network, 0, backend.DTYPE), Samples(256, network, backend.DTYPE))
+    scene = test_stages.Scene(backend)
+    scene.grid.resolution = 20
+    with pytest.raises(backends.BackendError, match="power of two, got 20"):
+        backend.march(scene.rays, scene.grid, scene.samples, math.sqrt(3) / 48)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_every_tensor_is_on_the_device():
+    with backend_on_standins("cuda") as module:
+        run = TrainingRun(ball_images(), TRAINING, module)
+        train(run)
+        assert int(run.moments.skipped) == 0 and run.record()["psnr"] > 20
+
+
+@pytest.mark.parametrize("missing", ["tinycudann", "vren", "torch_scatter"])
+def test_a_missing_package_is_named(missing, tmp_path):
+    """The other packages are there, as empty files."""
+    for name in {"tinycudann", "vren", "torch_scatter"} - {missing}:
+        (tmp_path / (name + ".py")).write_text("")
+    program = subprocess.run(
+        [sys.executable, WORKFLOW_SCRIPTS / "train.py", "--renders", tmp_path, "--backend", "tcnn", "--model",
+         tmp_path / "m", "--log", tmp_path / "l"],
+        env={"PYTHONPATH": str(tmp_path), "PATH": ""}, capture_output=True, text=True)
+    assert program.returncode == 1
+    assert program.stderr.strip() == (
+        "error: backend tcnn cannot run here (tcnn: the package {} is not installed;"
+        " envs/ngp-cu111.yaml has it)".format(missing))
+
+
+def test_a_package_that_does_not_load_is_named(tmp_path):
+    (tmp_path / "tinycudann.py").write_text("raise EnvironmentError('Unknown compute capability.')")
+    program = subprocess.run(
+        [sys.executable, "-c", "from ngp.backends import tcnn; print(tcnn.unavailable())"],
+        env={"PYTHONPATH": "{}:{}".format(tmp_path, WORKFLOW_SCRIPTS), "PATH": ""}, capture_output=True, text=True)
+    assert program.stdout.strip() == (
+        "the package tinycudann does not load (Unknown compute capability.); envs/ngp-cu111.yaml builds it")
