@@ -29,6 +29,8 @@ from __future__ import annotations
 
 import importlib
 
+import torch
+
 from files import UserError
 
 NAMES = ("cuda", "tcnn", "cpu")  # in the order in which `auto` tries them
@@ -66,3 +68,25 @@ def select(name):
 def name_of(module):
     """The backend's name, as given to `select`."""
     return module.__name__.rsplit(".", 1)[-1]
+
+
+def rays_to_draw(rays, samples):
+    """How many rays fill the sample budget, by what those of the last step asked for."""
+    active, asked = int(rays.active), int(samples.count)
+    if asked > 0:
+        wanted = active * BUDGET_FILL * samples.capacity / asked
+        return int(min(rays.capacity, max(64, min(2 * active, 0.5 * (active + wanted)))))
+    return active or int(min(rays.capacity, max(64, samples.capacity * RAYS_PER_SAMPLE_START)))
+
+
+def keep_dense_cells(grid, clock, step_size):
+    """Leaves those cells occupied that are dense and that light has reached lately, once the warm-up is over."""
+    step = int(clock.step)
+    if step < grid.config.warmup:
+        return
+    index = grid.cells.long()
+    density = grid.density[index]
+    # At least the densest cell is dense enough: its density is no less than the mean.
+    dense = density >= min(grid.config.threshold / step_size, float(density.mean()))
+    keep = dense & (grid.seen[index] >= step - grid.config.memory)
+    grid.occupied[index] = (keep if bool(keep.any()) else dense).to(torch.uint8)

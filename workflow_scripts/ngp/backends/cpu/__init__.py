@@ -10,7 +10,7 @@ import math
 import torch
 
 from ...field import MAX_LOG_DENSITY
-from .. import BUDGET_FILL, RAYS_PER_SAMPLE_START, SEEN_DEPTH
+from .. import SEEN_DEPTH, keep_dense_cells, rays_to_draw
 from . import kernels
 
 DEVICE = "cpu"
@@ -50,13 +50,7 @@ def prepare(field, samples):
 
 
 def draw_rays(views, rays, samples, clock):
-    asked = int(samples.count)
-    active = int(rays.active)
-    if asked > 0:
-        wanted = active * BUDGET_FILL * samples.capacity / asked
-        active = int(min(rays.capacity, max(64, min(2 * active, 0.5 * (active + wanted)))))
-    elif active == 0:
-        active = int(min(rays.capacity, max(64, samples.capacity * RAYS_PER_SAMPLE_START)))
+    active = rays_to_draw(rays, samples)
     rays.active[0] = active
     kernels.draw_rays(
         active, clock.seed, int(clock.step), views.pixels.numpy(), views.rgba.numpy(), views.pose.numpy(),
@@ -214,11 +208,4 @@ def update_occupancy(field, grid, samples, clock, step_size):
     density = torch.exp(raw[:, 0].clamp(max=MAX_LOG_DENSITY))
     kernels.keep_maximum(cells, cursor, density.numpy(), grid.config.decay, grid.density.numpy())
     grid.cursor[0] = (cursor + n) % len(cells)
-    if int(clock.step) >= grid.config.warmup:
-        index = grid.cells.long()
-        density = grid.density[index]
-        # At least the densest cell is dense enough: its density is no less than the mean.
-        limit = min(grid.config.threshold / step_size, float(density.mean()))
-        recent = grid.seen[index] >= int(clock.step) - grid.config.memory
-        keep = (density >= limit) & recent
-        grid.occupied[index] = (keep if bool(keep.any()) else density >= limit).to(torch.uint8)
+    keep_dense_cells(grid, clock, step_size)

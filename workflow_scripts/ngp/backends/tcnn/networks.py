@@ -5,8 +5,9 @@ import tinycudann
 import torch
 
 from ...field import MAX_LOG_DENSITY
-from .. import STREAM_CELL, BackendError
+from .. import STREAM_CELL, BackendError, keep_dense_cells
 from .hashing import pcg4d, unit
+from .rays import unravel
 
 FULLY_FUSED_WIDTHS = (16, 32, 64, 128)
 ALIGNMENTS = (16, 8, 4, 1)  # of an MLP's inputs and outputs: by kind of MLP, GPU and version of tiny-cuda-nn
@@ -167,7 +168,7 @@ def update_occupancy(field, grid, samples, clock, step_size):
     n = min(grid.config.cells_per_update, total, samples.capacity)
     index = torch.arange(n, device=grid.cells.device)
     cell = grid.cells[(grid.cursor + index) % total].long()
-    corner = torch.stack([cell // resolution**2, cell // resolution % resolution, cell % resolution], 1)
+    corner = torch.stack(unravel(cell, (resolution, resolution)), 1)
     inside = torch.stack([unit(w) for w in pcg4d(index, int(clock.step), clock.seed, STREAM_CELL)[:3]], 1)
     networks.load(field)
     with torch.no_grad():
@@ -175,14 +176,4 @@ def update_occupancy(field, grid, samples, clock, step_size):
     density = torch.exp(_log_density(raw))
     grid.density[cell] = torch.max(grid.density[cell] * grid.config.decay, density)
     grid.cursor.copy_((grid.cursor + n) % total)
-    if int(clock.step) >= grid.config.warmup:
-        _keep_dense(grid, int(clock.step), step_size)
-
-
-def _keep_dense(grid, step, step_size):
-    index = grid.cells.long()
-    density = grid.density[index]
-    # At least the densest cell is dense enough: its density is no less than the mean.
-    dense = density >= min(grid.config.threshold / step_size, float(density.mean()))
-    recent = dense & (grid.seen[index] >= step - grid.config.memory)
-    grid.occupied[index] = (recent if bool(recent.any()) else dense).to(torch.uint8)
+    keep_dense_cells(grid, clock, step_size)

@@ -11,15 +11,7 @@ import torch
 import vren
 from torch_scatter import segment_csr
 
-from .. import (
-    BUDGET_FILL,
-    MIN_TRANSMITTANCE,
-    RAYS_PER_SAMPLE_START,
-    SEEN_DEPTH,
-    STREAM_BACKGROUND,
-    STREAM_PIXEL,
-    BackendError,
-)
+from .. import MIN_TRANSMITTANCE, SEEN_DEPTH, STREAM_BACKGROUND, STREAM_PIXEL, BackendError, rays_to_draw
 from .hashing import pcg4d, unit
 
 # Half precision holds gradients of single samples times this, and their sums over a batch.
@@ -28,17 +20,18 @@ LOSS_SCALE = 4096.0
 SAMPLES_PER_CALL = 1 << 23
 
 
-def _rays_to_draw(rays, samples):
-    """How many rays fill the sample budget, by what those of the last step took."""
-    active, asked = int(rays.active), int(samples.count)
-    if asked > 0:
-        wanted = active * BUDGET_FILL * samples.capacity / asked
-        return int(min(rays.capacity, max(64, min(2 * active, 0.5 * (active + wanted)))))
-    return active or int(min(rays.capacity, max(64, samples.capacity * RAYS_PER_SAMPLE_START)))
+def unravel(index, sizes):
+    """Coordinates of flat indices (n,): the slowest axis, and the following ones of `sizes`, as (n,) each."""
+    coordinates = []
+    for size in reversed(sizes):
+        rest = torch.div(index, size, rounding_mode="floor")
+        coordinates.append(index - rest * size)
+        index = rest
+    return [index] + coordinates[::-1]
 
 
 def draw_rays(views, rays, samples, clock):
-    active = _rays_to_draw(rays, samples)
+    active = rays_to_draw(rays, samples)
     rays.active.fill_(active)
     index = torch.arange(active, device=rays.origin.device)
     step = int(clock.step)
@@ -47,7 +40,7 @@ def draw_rays(views, rays, samples, clock):
 
     height, width = views.rgba.shape[1:3]
     pixel = views.pixels[(pick * len(views.pixels)) >> 32].long()
-    view, row, column = pixel // (height * width), pixel // width % height, pixel % width
+    view, row, column = unravel(pixel, (height, width))
     x = (column + unit(jitter_x) - views.center[0]) / views.focal
     y = (views.center[1] - row - unit(jitter_y)) / views.focal
     local = torch.stack([x, y, -torch.ones_like(x)], 1)
