@@ -101,7 +101,8 @@ def take_pictures(poses, camera, seed, folder, settings, problems):
             flush=True,
         )
     if not any(coverage):
-        raise UserError("nothing of the object is seen in any view (fully transparent, or too small)")
+        why = "; ".join(problems.warnings) or "it may be too small or lie edge on"
+        raise UserError(f"nothing of the object is seen in any view: {why}")
     empty = [f"{index:03d}" for index, share in enumerate(coverage) if share == 0]
     if empty:
         problems.report("no_visible_pixel", "nothing of the object is seen in view " + ", ".join(empty))

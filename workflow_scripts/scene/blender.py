@@ -48,7 +48,8 @@ def use_denoiser(scene):
 
 
 def set_file_format(image_settings, file_format):
-    """Write pictures as PNG or OPEN_EXR_MULTILAYER; since 5.0 the kind of file comes first."""
+    """Write pictures as PNG or OPEN_EXR_MULTILAYER; since 5.0 the kind of file comes first, and layers may be apart."""
     if VERSION >= (5, 0, 0):
+        image_settings.use_exr_interleave = True  # all layers in one part of the file, as before 5.0
         image_settings.media_type = "MULTI_LAYER_IMAGE" if file_format.endswith("MULTILAYER") else "IMAGE"
     image_settings.file_format = file_format

@@ -11,7 +11,7 @@ from . import geometry
 
 LARGEST_COORDINATE = 1e15  # above, squares of distances overflow in single precision
 SMALLEST_AREA = 1e-15  # of the squared diagonal: a face below it covers no pixel and has no normal
-PICTURE_MARGIN = 0.97  # of the largest sphere in view that an object may fill
+PICTURE_MARGIN = 0.95  # of the largest sphere in view that an object may fill
 LEAST_AGREEMENT = 0.2  # cosine between a file's normal and its face below which the normal is wrong
 
 # File axes to world axes (z up).

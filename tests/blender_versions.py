@@ -1,0 +1,31 @@
+"""The versions of Blender that are tested beside the project's own, each in an environment of its own."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from scene_helpers import ROOT
+
+OTHERS = ["bpy 4.2.23", "bpy 5.0.1", "Debian's blender"]
+
+
+def command(version, script):
+    """The command that runs ``script`` in ``version``, which is installed first; skips where that is impossible."""
+    if version == "Debian's blender":
+        if not shutil.which("blender") and os.geteuid() == 0 and shutil.which("apt-get"):
+            subprocess.run(["apt-get", "-qq", "update"], check=True)
+            subprocess.run(["apt-get", "-qq", "install", "-y", "blender", "python3-numpy"], check=True)
+        if not shutil.which("blender"):
+            pytest.skip("no blender executable, and no right to install one: apt-get install blender python3-numpy")
+        return ["blender", "-b", "--factory-startup", "--python-exit-code", "1", "-P", script]
+    package, number = version.split()
+    folder = ROOT / ".cache/blenders" / number
+    if not (folder / "installed").exists():
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        subprocess.run([folder / "bin/python", "-m", "pip", "install", "-q", f"{package}=={number}"], check=True)
+        subprocess.run([ROOT / "setup/blender_libraries.sh", folder / "bin/python"], check=True)
+        (folder / "installed").touch()
+    return [folder / "bin/python", script]

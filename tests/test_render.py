@@ -1,0 +1,369 @@
+"""render.py in a real Blender: pictures, files, and what happens to bad input.
+
+By default with the bpy module of the project; with ``-m blenders`` with all other supported versions.
+"""
+
+import math
+import re
+import shutil
+
+import imageio.v3 as iio
+import numpy as np
+import OpenEXR
+import pytest
+
+from blender_versions import OTHERS, command
+from files import UserError
+from scene_helpers import BLENDER_PYTHON, BOX_FACES, SHARED, WORKER, Blender, box_corners, from_side, sphere, write_obj
+
+SIDES = [(0, 0), (90, 0), (180, 0), (270, 0), (0, 90), (0, -90)]
+SHEET = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], float)  # seen from +z of a z-up file
+CUBE = box_corners()
+
+
+@pytest.fixture(
+    scope="session",
+    params=["default"] + [pytest.param(version, marks=pytest.mark.blenders) for version in OTHERS],
+)
+def blender(request, tmp_path_factory):
+    words = [BLENDER_PYTHON, WORKER] if request.param == "default" else command(request.param, WORKER)
+    process = Blender(words, tmp_path_factory.mktemp("renders"))
+    yield process
+    process.close()
+
+
+def write_model(folder, points, faces, materials="", **kwargs):
+    """An .obj file with its .mtl; ``materials`` is the text of the latter."""
+    path = write_obj(folder / "model.obj", points, faces, library="model.mtl", **kwargs)
+    (folder / "model.mtl").write_text(materials)
+    return path
+
+
+def write_png(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    iio.imwrite(path, np.asarray(pixels, np.uint8))
+
+
+WHITE = "newmtl white\nKd 1 1 1\n"
+COLORS = "newmtl red\nKd .8 .1 .1\nnewmtl blue\nKd .1 .1 .8\n"
+
+
+@pytest.fixture
+def cube(tmp_path):
+    return write_model(tmp_path / "cube", CUBE, [("white", BOX_FACES)], WHITE)
+
+
+@pytest.fixture
+def white_sphere(tmp_path):
+    points, faces = sphere(rings=24, segments=48)
+    return write_model(tmp_path / "sphere", points, [("white", faces)], WHITE)
+
+
+# ---------------------------------------------------------------- files
+
+
+def test_pictures_cameras_and_record_agree(blender, tmp_path):
+    """The model's vertices, taken through record and camera file, bound the silhouette that Blender drew."""
+    points = box_corners((1, 2, 3), (10, -5, 3)) @ np.array([[0.8, 0.6, 0], [-0.6, 0.8, 0], [0, 0, 1]])
+    model = write_model(tmp_path, points, [("white", BOX_FACES)], WHITE)
+    rendered = blender.render(model, views=3, resolution=[96, 64], split="val", cameras={"radius": 3})
+    assert rendered.images.shape == (3, 64, 96, 4)
+    world = np.array(rendered.record["normalization"]["matrix"]) @ np.c_[points, np.ones(8)].T
+    assert np.ptp(world, axis=1)[:3].max() == pytest.approx(0.9)
+    file = rendered.transforms
+    assert [frame["file_path"] for frame in file["frames"]] == ["./val/000", "./val/001", "./val/002"]
+    assert file["fl_x"] == pytest.approx(48 / math.tan(file["camera_angle_x"] / 2))
+    for pose, image in zip(rendered.poses, rendered.images, strict=True):
+        x, y, z, _ = np.linalg.inv(pose) @ world
+        column, row = file["cx"] - file["fl_x"] * x / z, file["cy"] + file["fl_y"] * y / z
+        rows, columns = np.nonzero(image[..., 3])
+        np.testing.assert_allclose([rows.min(), columns.min()], [row.min(), column.min()], atol=1.01)
+        np.testing.assert_allclose([rows.max() + 1, columns.max() + 1], [row.max(), column.max()], atol=1.01)
+
+
+def test_record(blender, cube):
+    record = blender.render(cube, split="test", name="box", seed=3, resolution=[16, 16]).record
+    assert (record["object"], record["model"], record["split"]) == ("box", "model.obj", "test")
+    assert re.match(r"\d+\.\d+", record["versions"]["blender"])
+    assert record["settings"]["seed"] == 3 and record["settings"]["cameras"]["radius"] == 1.5
+    assert record["cycles"] == {"samples": 64, "denoised": False}
+    assert record["mesh"]["faces"] == 6 and record["mesh"]["twin_faces"] == 0
+    assert record["warnings"] == []
+
+
+def test_presets(blender, cube):
+    samples = {p: blender.render(cube, preset=p, resolution=[16, 16]).record["cycles"] for p in ("draft", "high")}
+    assert samples["draft"]["samples"] == 16 and samples["high"] == {"samples": 256, "denoised": False}
+
+
+def test_same_seed_same_pixels(blender, cube):
+    """Whatever the number of threads, and down to the bytes of the files."""
+    first = blender.render(cube, views=2)
+    again = blender.render(cube, views=2, threads=1)
+    other = blender.render(cube, views=2, seed=1)
+    np.testing.assert_array_equal(first.images, again.images)
+    for name in ("000.png", "001.png"):
+        assert (first.folder / name).read_bytes() == (again.folder / name).read_bytes()
+    assert (first.images != other.images).any() and (first.poses != other.poses).any()
+
+
+def test_depth_and_normals(blender, tmp_path):
+    """A wall seen head on: its depth is its distance from the camera's plane all over, its normal faces the camera."""
+    model = write_model(tmp_path, SHEET, [("white", [[1, 2, 3, 4]])], WHITE)
+    settings = {"cameras": from_side(20, 0), "fit": False}
+    rendered = blender.render(model, depth=True, normals=True, **settings)
+    plain = blender.render(model, **settings)
+    np.testing.assert_array_equal(rendered.images, plain.images)
+    channels = OpenEXR.File(str(rendered.folder / "000.exr")).channels()
+    depth = channels["ViewLayer.Depth.Z"].pixels
+    normal = np.stack([channels[f"ViewLayer.Normal.{axis}"].pixels for axis in "XYZ"], axis=-1)
+    inside = rendered.images[0, ..., 3] == 255
+    # In the world the wall is the plane y = 0, its front towards -y; the camera looks along -(cos 20, sin 20, 0).
+    pose = rendered.poses[0]
+    focal = rendered.transforms["fl_x"]
+    x, y = np.meshgrid((np.arange(32) + 0.5 - 16) / focal, (16 - np.arange(32) - 0.5) / focal)
+    directions = np.stack([x, y, -np.ones_like(x)], axis=-1) @ pose[:3, :3].T
+    expected = -pose[1, 3] / directions[..., 1]
+    assert inside.sum() > 20
+    np.testing.assert_allclose(depth[inside], expected[inside], rtol=0.05)
+    np.testing.assert_allclose(normal[inside], np.tile([0, 1, 0], (inside.sum(), 1)), atol=1e-3)
+
+
+def test_outputs_appear_whole_or_not_at_all(blender, cube, tmp_path):
+    folder = tmp_path / "out"
+    first = blender.render(cube, folder=folder, views=3)
+    before = first.images.copy()
+    (cube.parent / "model.mtl").write_text("newmtl white\nmap_Kd none.png\n")
+    with pytest.raises(UserError):
+        blender.render(cube, folder=folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["train", "transforms_train.json"]
+    np.testing.assert_array_equal(np.stack([iio.imread(p) for p in sorted(first.folder.glob("*.png"))]), before)
+    (cube.parent / "model.mtl").write_text(WHITE)
+    assert len(blender.render(cube, folder=folder, views=2).images) == 2  # none of the three views remains
+
+
+# ---------------------------------------------------------------- light
+
+
+def test_no_side_is_black_and_white_keeps_its_shape(blender, white_sphere):
+    """From all six sides; a third of the sphere's brightness range is left to tell its shape by."""
+    for azimuth, elevation in SIDES:
+        colors = blender.render(white_sphere, cameras=from_side(azimuth, elevation), resolution=[48, 48]).colors
+        assert (colors == 255).all(axis=1).mean() <= 0.01
+        assert colors.min() > 120
+    seen_lit = blender.render(white_sphere, cameras=from_side(-50, 40), resolution=[48, 48]).colors
+    assert np.ptp(seen_lit.mean(axis=1)) > 25
+
+
+def test_the_faces_of_a_white_cube_can_be_told_apart(blender, cube):
+    shades = [
+        float(np.median(blender.render(cube, cameras=from_side(*side), resolution=[16, 16]).colors)) for side in SIDES
+    ]
+    front, right, back, left, top, bottom = shades
+    assert min(shades) > 120 and max(shades) < 252
+    assert top > max(front, left) > min(back, right, bottom)
+
+
+def test_colours_of_materials_come_through(blender, tmp_path):
+    """Albedo 1/5 in light of one: under the key light alone, facing it, a surface shows its own colour."""
+    model = write_model(tmp_path, SHEET, [("grey", [[1, 2, 3, 4]])], "newmtl grey\nKd .2 .4 .6\n")
+    rendered = blender.render(
+        model, up="Z", cameras=from_side(0, 90), light={"environment": 1, "key": 0}, resolution=[8, 8]
+    )
+    linear = np.array([0.2, 0.4, 0.6])
+    srgb = 255 * (1.055 * linear ** (1 / 2.4) - 0.055)
+    np.testing.assert_allclose(rendered.colors.mean(axis=0), srgb, atol=2)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 0.5, 0.3), (1, 1, 0.02)])
+def test_nothing_is_cut_at_the_edge(blender, tmp_path, shape):
+    model = write_model(tmp_path, box_corners(shape), [("white", BOX_FACES)], WHITE)
+    rendered = blender.render(model, views=8, resolution=[64, 64], preset="draft", cameras={"elevation": [-90, 90]})
+    border = np.concatenate([rendered.images[:, [0, -1]].ravel(), rendered.images[:, :, [0, -1]].ravel()])
+    assert not border.any() and rendered.record["warnings"] == []
+    cut = blender.render(model, preset="draft", cameras=from_side(45, 0, radius=0.8), fit=False)
+    assert any("edge cuts the object in view 000" in warning for warning in cut.record["warnings"])
+
+
+# ---------------------------------------------------------------- doubled faces
+
+
+def bowl(folder, faces_of):
+    """The lower half of a sphere, z up; ``faces_of(faces, copies)`` gives the groups, with outer faces and copies."""
+    points, faces = sphere(rings=6, segments=24, lowest=-90, highest=0)
+    points = points[:, [0, 2, 1]] * [1, -1, 1]
+    copies = [list(np.roll(np.array(face)[::-1], i) + len(points)) for i, face in enumerate(faces)]
+    noise = np.random.default_rng(0).uniform(-1e-7, 1e-7, points.shape)
+    return write_model(folder, np.vstack([points, points + noise]), faces_of(faces, copies), COLORS)
+
+
+@pytest.mark.parametrize("first", ["outer", "inner"])
+def test_each_copy_of_a_doubled_face_is_seen_from_its_own_side(blender, tmp_path, first):
+    """As the same bowl without copies, all blue from below and all red from above, pixel by pixel."""
+
+    def both(faces, copies):
+        groups = [("blue", faces), ("red", copies)]
+        return groups if first == "outer" else groups[::-1]
+
+    doubled = bowl(tmp_path / "doubled", both)
+    for color, elevation in (("blue", -90), ("red", 90)):
+        single = bowl(tmp_path / color, lambda faces, copies, color=color: [(color, faces)])
+        settings = {"up": "Z", "cameras": from_side(30, elevation), "resolution": [48, 48], "preset": "high"}
+        expected, got = (blender.render(model, **settings) for model in (single, doubled))
+        assert got.record["mesh"]["twin_faces"] == got.record["mesh"]["faces"]
+        difference = np.abs(expected.images.astype(int) - got.images)
+        assert difference.mean() < 0.5 and np.percentile(difference, 99.5) <= 8
+        assert (got.images[..., 3] > 0).mean() > 0.15
+
+
+def test_plain_faces_are_seen_from_both_sides(blender, tmp_path):
+    model = write_model(tmp_path, SHEET, [("red", [[1, 2, 3, 4]])], COLORS)
+    for elevation in (90, -90):
+        colors = blender.render(model, up="Z", cameras=from_side(0, elevation)).colors
+        assert len(colors) > 100 and (colors[:, 0] > 2 * colors[:, 2]).all()
+
+
+def test_each_side_shows_its_own_part_of_the_texture(blender, tmp_path):
+    write_png(tmp_path / "halves.png", [[[200, 40, 40]] * 8 + [[40, 40, 200]] * 8])
+    texcoords = [[0.1, 0], [0.2, 0], [0.2, 1], [0.1, 1], [0.8, 0], [0.9, 0], [0.9, 1], [0.8, 1]]
+    model = write_model(
+        tmp_path, SHEET, [("m", [["1/1", "2/2", "3/3", "4/4"], ["4/8", "3/7", "2/6", "1/5"]])],
+        "newmtl m\nmap_Kd halves.png\n", texcoords=texcoords,
+    )  # fmt: skip
+    above, below = (blender.render(model, up="Z", cameras=from_side(0, side)).colors for side in (90, -90))
+    assert (above[:, 0] > 2 * above[:, 2]).all() and (below[:, 2] > 2 * below[:, 0]).all()
+
+
+@pytest.mark.parametrize("doubled", [False, True])
+def test_transparent_faces_count_once(blender, tmp_path, doubled):
+    faces = [[1, 2, 3, 4], [2, 1, 4, 3]] if doubled else [[1, 2, 3, 4]]
+    model = write_model(tmp_path, SHEET, [("glass", faces)], "newmtl glass\nKd .3 .6 .3\nd .5\n")
+    rendered = blender.render(model, up="Z", cameras=from_side(0, 90), preset="high")
+    alpha = rendered.images[0, 14:18, 14:18, 3]
+    assert abs(alpha.mean() - 127.5) < 4 and np.ptp(alpha) < 60
+
+
+def test_a_transparent_bottle_is_visible(blender, tmp_path):
+    """A closed body of d 0.5 has two walls on each ray: alpha 1 - 0.5 * 0.5."""
+    points, faces = sphere()
+    model = write_model(tmp_path, points, [("glass", faces)], "newmtl glass\nKd .3 .6 .3\nTr .5\n")
+    image = blender.render(model, preset="high").images[0]
+    assert abs(image[12:20, 12:20, 3].mean() / 255 - 0.75) < 0.03
+
+
+# ---------------------------------------------------------------- materials and textures
+
+
+def textured_cube(folder, statement, name="model.obj"):
+    texcoords = [[0, 0], [1, 0], [1, 1], [0, 1]]
+    faces = [[f"{corner}/{i + 1}" for i, corner in enumerate(face)] for face in BOX_FACES]
+    path = write_obj(folder / name, CUBE, [("m", faces)], texcoords, library="model.mtl")
+    (path.parent / "model.mtl").write_text(f"newmtl m\nKd 0 0 0\n{statement}\n")
+    return path
+
+
+def test_textures_of_a_shapenet_v2_model(blender, tmp_path):
+    write_png(tmp_path / "images/Red Oak.PNG", np.full((4, 4, 3), [200, 30, 30]))
+    model = textured_cube(tmp_path / "models", r"map_Kd ..\images\red oak.png", "model_normalized.obj")
+    colors = blender.render(model).colors
+    assert (colors[:, 0] > 2 * colors[:, 1]).all() and colors[:, 0].mean() > 100
+
+
+def test_texture_coordinates_are_scaled_and_moved(blender, tmp_path):
+    """Half the coordinates, moved by a half: only the right upper quarter of the image, which is green."""
+    image = np.full((8, 8, 3), [200, 30, 30])
+    image[:4, 4:] = [30, 200, 30]
+    write_png(tmp_path / "quarters.png", image)
+    model = textured_cube(tmp_path, "map_Kd -s .4 .4 1 -o .55 .55 -clamp on quarters.png")
+    colors = blender.render(model).colors
+    assert (colors[:, 1] > 2 * colors[:, 0]).mean() > 0.99
+
+
+def test_opacity_textures(blender, tmp_path):
+    mask = np.zeros((8, 8, 4))
+    mask[:, :4] = 255  # the left half is opaque white
+    write_png(tmp_path / "mask.png", mask)
+    texcoords = [[0, 0], [1, 0], [1, 1], [0, 1]]
+    model = write_model(
+        tmp_path, SHEET, [("m", [["1/1", "2/2", "3/3", "4/4"]])], "newmtl m\nKd 1 1 1\nmap_d mask.png\n",
+        texcoords=texcoords,
+    )  # fmt: skip
+    alpha = blender.render(model, up="Z", cameras=from_side(-90, 90), fit=False).images[0, ..., 3]
+    assert alpha[16, 12] == 255 and alpha[16, 20] == 0
+
+
+def test_vertex_colours_without_a_material(blender, tmp_path):
+    path = tmp_path / "colors.obj"
+    path.write_text("".join("v {} {} {} .2 .9 .2\n".format(*p) for p in CUBE) + "".join(
+        "f {} {} {} {}\n".format(*face) for face in BOX_FACES
+    ))  # fmt: skip
+    colors = blender.render(path).colors
+    assert (colors[:, 1] > 2 * colors[:, 0]).all()
+
+
+def truncated(path):
+    write_png(path, np.full((64, 64, 3), 90))
+    path.write_bytes(path.read_bytes()[:60])
+
+
+def test_a_missing_texture_is_an_error_that_names_object_file_and_reason(blender, tmp_path):
+    model = textured_cube(tmp_path, "map_Kd wood/oak.png")
+    with pytest.raises(UserError, match=r"model\.obj: texture not found.*'wood/oak\.png' of material 'm'"):
+        blender.render(model)
+    rendered = blender.render(model, missing_texture="warn")
+    assert "oak.png" in rendered.record["warnings"][0]
+    assert rendered.colors.min() > 100  # the plain colour; grey, since a texture hid the black
+
+
+@pytest.mark.parametrize("damage", ["junk", "truncated", "empty"])
+def test_a_corrupt_texture_is_an_error(blender, tmp_path, damage):
+    path = tmp_path / "oak.png"
+    if damage == "truncated":
+        truncated(path)
+    else:
+        path.write_bytes(b"junk" * 50 if damage == "junk" else b"")
+    model = textured_cube(tmp_path, "map_Kd oak.png")
+    with pytest.raises(UserError, match=r"texture cannot be read as an image: .*oak\.png of material 'm'"):
+        blender.render(model)
+    colors = blender.render(model, missing_texture="warn").colors.astype(int)
+    assert np.ptp(colors, axis=1).max() <= 3  # grey, not magenta
+
+
+def test_missing_materials_are_reported(blender, tmp_path):
+    model = write_obj(tmp_path / "model.obj", CUBE, [("wood", BOX_FACES)], library="none.mtl")
+    warnings = blender.render(model).record["warnings"]
+    assert "not found: none.mtl" in warnings[0] and "not defined: wood" in warnings[1]
+    with pytest.raises(UserError, match="none.mtl"):
+        blender.render(model, missing_material="error")
+
+
+def test_an_object_that_cannot_be_seen_is_an_error(blender, tmp_path):
+    model = write_model(tmp_path, CUBE, [("ghost", BOX_FACES)], "newmtl ghost\nd 0\n")
+    with pytest.raises(UserError, match="nothing of the object is seen in any view.*'ghost' is fully transparent"):
+        blender.render(model, no_visible_pixel="warn")
+
+
+def test_an_empty_view_is_an_error_or_a_warning(blender, tmp_path):
+    """A sheet seen exactly edge on from some views."""
+    model = write_model(tmp_path, SHEET, [("white", [[1, 2, 3, 4]])], WHITE)
+    settings = {"up": "Z", "cameras": {"elevation": [0, 0.001]}, "views": 3, "resolution": [8, 8], "preset": "draft"}
+    with pytest.raises(UserError, match="nothing of the object is seen in"):
+        blender.render(model, **settings)
+
+
+# ---------------------------------------------------------------- real models
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/objects")
+def test_a_real_model_doubled_and_recoloured_looks_as_before(blender, tmp_path):
+    folder = shutil.copytree(SHARED / "pytorch3d_cow", tmp_path / "cow", copy_function=shutil.copyfile)
+    folder.chmod(0o755)
+    plain = blender.render(folder / "cow.obj", views=3, resolution=[64, 64])
+    text = (folder / "cow.obj").read_text()
+    copies = [line.split()[:0:-1] for line in text.splitlines() if line.startswith("f ")]
+    text += "\nusemtl inner\n" + "\n".join("f " + " ".join(corners) for corners in copies) + "\n"
+    (folder / "cow.obj").write_text(text)
+    (folder / "cow.mtl").write_text((folder / "cow.mtl").read_text() + "\nnewmtl inner\nKd 1 0 0\n")
+    doubled = blender.render(folder / "cow.obj", views=3, resolution=[64, 64])
+    assert doubled.record["mesh"]["twin_faces"] == 2 * len(copies)
+    assert np.abs(doubled.images.astype(int) - plain.images).mean() < 0.5
