@@ -14,6 +14,7 @@ from .hull import drawable_pixels, fit_unit_cube, visual_hull
 
 RAYS_PER_SAMPLE = 1 / 2  # ray buffer's size; more rays than this a sample never pay
 REPORT_STEPS = 100  # steps between two rows of the log
+HIDDEN_STEPS = 1000  # at the end, cells that no light has reached for as long are dropped from the grid
 
 
 class TrainingError(UserError):
@@ -83,6 +84,11 @@ class TrainingRun:
         self.field.load(self.field.table, self.field.weights)
         self.seconds = seconds
 
+    def drop_hidden(self):
+        """Leaves in the grid only what light has reached lately: rendering needs no more, and is faster for it."""
+        recent = self.grid.seen > int(self.clock.step) - HIDDEN_STEPS
+        self.grid.occupied &= recent.to(torch.uint8)
+
     def record(self):
         """The log's row for the last step. Asks the device, so it is not for every step."""
         step, active = int(self.clock.step), int(self.rays.active)
@@ -120,3 +126,4 @@ def train(run, report=lambda record: None, checkpoint=lambda run: None):
                 raise TrainingError("the loss is no longer a number after step {}".format(done))
             report(record)
             checkpoint(run)
+    run.drop_hidden()

@@ -1,0 +1,63 @@
+"""Quality after a number of steps: trains on posed-image scenes and judges the test views.
+
+    python benchmarks/quality.py [--backend cpu] [--steps 1000 2000] [--seeds 3] scene.npz ...
+
+PSNR per test view over the whole image, on white, prediction rounded to 8 bits; seconds are training wall time,
+with kernels compiled, data in place, and evaluation not counted. Appends to benchmarks/quality.csv.
+"""
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+from record import append
+from scenes import psnr_per_view, read_scene
+
+from ngp import backends
+from ngp.config import resolve
+from ngp.model_file import load_model, save_model
+from ngp.rendering import Renderer
+from ngp.training import TrainingRun, train
+
+
+def measure(path, backend, settings, views):
+    """(seconds of training, PSNR of every test view, the run) of one training."""
+    training, test = views
+    config = resolve(settings, backends.name_of(backend), len(training), max(training.rgba.shape[1:3]))
+    run = TrainingRun(training, config, backend)
+    train(run)
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder, "model.safetensors")
+        save_model(model, run, {})
+        renderer = Renderer(load_model(model), backend, supersampling=2)
+    return run.seconds, psnr_per_view(renderer, test), run
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scenes", type=Path, nargs="+")
+    parser.add_argument("--backend", default="auto", choices=("auto",) + backends.NAMES)
+    parser.add_argument("--steps", type=int, nargs="*", default=[], help="default: the recipe's")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--settings", type=json.loads, default={}, help="JSON: other training settings")
+    options = parser.parse_args()
+    backend = backends.select(options.backend)
+    for scene in options.scenes:
+        views = read_scene(scene)
+        measure(scene, backend, {**options.settings, "steps": 32}, views)  # compiles what is to be compiled
+        for steps in options.steps or ["auto"]:
+            for seed in range(options.seeds):
+                settings = {**options.settings, "steps": steps, "seed": seed}
+                seconds, psnr, run = measure(scene, backend, settings, views)
+                row = {
+                    "backend": backends.name_of(backend), "scene": scene.stem, "seed": seed,
+                    "steps": run.config.steps, "seconds": round(seconds, 3), "psnr": round(float(psnr.mean()), 3),
+                    "psnr_worst_view": round(float(psnr.min()), 3),
+                    "samples_per_step": run.config.samples_per_step, "settings": json.dumps(options.settings),
+                }
+                append("quality", [row])
+                print("{scene} seed {seed}: {psnr:.2f} dB after {seconds:.2f} s, {steps} steps".format(**row), flush=True)
+
+
+if __name__ == "__main__":
+    main()
