@@ -68,8 +68,10 @@ def _surface(tree, material, images, with_textures, uv_map, vertex_colors):
     color.default_value[:3] = material.color
     alpha.default_value = min(1.0, max(0.0, material.opacity))
     specular.default_value = material.specular
-    # The exponent of a highlight as roughness, the way Blender's own importer does it.
-    node.inputs["Roughness"].default_value = 1.0 - math.sqrt(min(1000.0, max(0.0, material.shininess)) / 1000.0)
+    if material.specular > 0:
+        # The exponent of a highlight as roughness, the way Blender's own importer does it. Without a highlight it stays
+        # at a half, where the diffuse part before Blender 4 is closest to a plain one.
+        node.inputs["Roughness"].default_value = 1.0 - math.sqrt(min(1000.0, max(0.0, material.shininess)) / 1000.0)
     if any(material.emission):
         emission.default_value[:3] = material.emission
         strength = blender.socket(node, "Emission Strength")  # 2.90 has none: it is 1
