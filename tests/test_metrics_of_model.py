@@ -1,0 +1,167 @@
+"""From a trained model to test views, metrics, turntable and table, with the real programs."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pandas as pd
+import pytest
+
+from orbit import OrbitSettings, orbit_poses
+
+PROGRAMS = Path(__file__).resolve().parents[1] / "workflow_scripts"
+SIZE, FOV, RADIUS = 32, 45.0, 1.6
+BALL = 0.4
+NETWORK = {"levels": 4, "table_log2": 12, "finest_resolution": 64, "density_width": 16,
+           "color_width": 16, "color_layers": 1, "sh_degree": 1}  # fmt: skip
+TRAINING = {"steps": 700, "samples_per_step": 4096, "march_steps": 96, "network": NETWORK,
+            "occupancy": {"resolution": 32, "cells_per_update": 4096}}  # fmt: skip
+
+
+def program(name, **options):
+    """Run a program of the workflow; keyword arguments are its options."""
+    command = [sys.executable, PROGRAMS / name]
+    for option, value in options.items():
+        command += [f"--{option}", json.dumps(value) if isinstance(value, dict) else str(value)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def ball_view(pose):
+    """(SIZE,SIZE,4) uint8 of a ball whose colour is its normal: ray and sphere intersected."""
+    focal = SIZE / 2 / math.tan(math.radians(FOV) / 2)
+    x, y = np.meshgrid(*[(np.arange(SIZE) + 0.5 - SIZE / 2) / focal] * 2)
+    rays = np.stack([x, -y, -np.ones_like(x)], -1) @ pose[:3, :3].T
+    rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
+    along = rays @ pose[:3, 3]
+    root = along**2 - (pose[:3, 3] @ pose[:3, 3] - BALL**2)
+    hit = pose[:3, 3] + (-along - np.sqrt(np.maximum(root, 0)))[..., None] * rays
+    color = np.where(root[..., None] > 0, 0.5 + 0.5 * hit / BALL, 0)
+    return (np.concatenate([color, root[..., None] > 0], -1) * 255).round().astype(np.uint8)
+
+
+def write_split(folder, split, poses):
+    """Images and transforms file of one split, as the render program writes them."""
+    (folder / split).mkdir(parents=True)
+    frames = []
+    for index, pose in enumerate(poses):
+        iio.imwrite(folder / split / f"{index:03d}.png", ball_view(pose))
+        frames.append({"file_path": f"./{split}/{index:03d}", "transform_matrix": pose.tolist()})
+    content = {
+        "camera_angle_x": math.radians(FOV),
+        "scale": 1.0,
+        "offset": [0.5, 0.5, 0.5],
+        "frames": frames,
+    }
+    (folder / f"transforms_{split}.json").write_text(json.dumps(content))
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """A results folder with one trained object, `ball`."""
+    folder = tmp_path_factory.mktemp("results")
+    renders = folder / "ball" / "renders"
+    around = [
+        pose
+        for elevation in (-40, 10, 50)
+        for pose in orbit_poses(OrbitSettings(frames=6, elevation=float(elevation), radius=RADIUS))
+    ]
+    write_split(renders, "train", around)
+    write_split(renders, "test", orbit_poses(OrbitSettings(frames=5, elevation=30.0, radius=RADIUS)))
+    finished = program(
+        "train.py", renders=renders, settings=TRAINING, backend="cpu",
+        model=folder / "ball" / "model.safetensors", log=folder / "ball" / "training.csv",
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    return folder
+
+
+def render(results, transforms=None, settings=None):
+    """Run render_test.py on the ball."""
+    return program(
+        "render_test.py",
+        model=results / "ball" / "model.safetensors",
+        transforms=transforms or results / "ball" / "renders" / "transforms_test.json",
+        settings=settings or {"supersampling": 1},
+        backend="cpu",
+        out=results / "ball" / "test",
+    )
+
+
+def test_views_metrics_and_table(results):
+    ball = results / "ball"
+    finished = render(results)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.count("view ") == 5
+
+    # The middle ray hits the ball's nearest point, RADIUS - BALL before the camera; corners miss it.
+    depth = iio.imread(ball / "test" / "003_depth.png")
+    unit = json.loads((ball / "test" / "protocol.json").read_text())["depth"]["units_per_step"]
+    middle = depth[SIZE // 2 - 2 : SIZE // 2 + 2, SIZE // 2 - 2 : SIZE // 2 + 2]
+    assert depth.dtype == np.uint16
+    assert np.median(middle) * unit == pytest.approx(RADIUS - BALL, abs=0.15)
+    assert depth[0, 0] == 0
+
+    finished = program(
+        "metrics.py", transforms=ball / "renders" / "transforms_test.json",
+        predictions=ball / "test", object="ball", out=ball / "metrics.csv",
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    metrics = pd.read_csv(ball / "metrics.csv")
+    # A mirrored or wrongly placed camera, or a wrong background, stays below 18 dB.
+    assert len(metrics) == 5 and metrics["psnr"].mean() > 20
+
+    (results / "objects.txt").write_text("ball\n")
+    finished = program(
+        "summary.py", results=results, objects=results / "objects.txt",
+        out=results / "summary.csv",
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    row = pd.read_csv(results / "summary.csv").iloc[0]
+    assert row["status"] == "train/record.json: missing"  # the rest of the row is there
+    assert row["psnr"] == pytest.approx(metrics["psnr"].mean(), rel=1e-5)
+    assert row["steps"] == TRAINING["steps"] and row["backend"] == "cpu"
+    assert row["resolution"] == f"{SIZE}x{SIZE}" and row["training_seconds"] > 0
+
+
+def test_views_of_a_former_run_do_not_remain(results):
+    transforms = results / "ball" / "renders" / "transforms_two.json"
+    content = json.loads((transforms.parent / "transforms_test.json").read_text())
+    transforms.write_text(json.dumps({**content, "frames": content["frames"][3:]}))
+    assert render(results).returncode == 0
+    assert render(results, transforms).returncode == 0
+    names = sorted(path.name for path in (results / "ball" / "test").iterdir())
+    assert names == ["003.png", "003_depth.png", "004.png", "004_depth.png", "protocol.json"]
+
+
+def test_a_failure_leaves_the_former_views(results):
+    assert render(results).returncode == 0
+    before = sorted((results / "ball" / "test").iterdir())
+    for bad, message in (
+        ({"settings": {"samples": 3}}, "unknown key 'samples'"),
+        ({"transforms": results / "none.json"}, "none.json"),
+    ):
+        finished = render(results, **bad)
+        assert finished.returncode == 1 and message in finished.stderr
+        assert finished.stderr.startswith("error: ") and finished.stderr.count("\n") == 1
+    assert sorted((results / "ball" / "test").iterdir()) == before
+
+
+def test_turntable_of_the_model(results):
+    settings = {"frames": 6, "fps": 10, "size": SIZE, "fov": FOV, "radius": RADIUS, "supersampling": 1}
+    ball = results / "ball"
+    finished = program(
+        "orbit.py", model=ball / "model.safetensors", settings=settings, backend="cpu",
+        gif=ball / "orbit.gif", video=ball / "orbit.mp4",
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    film = iio.imread(ball / "orbit.gif")[..., :3].astype(float)
+    assert film.shape == (6, SIZE, SIZE, 3)
+    for shown, pose in zip(film, orbit_poses(OrbitSettings(**settings)), strict=True):
+        rgba = ball_view(pose) / 255
+        truth = 255 * (rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:])
+        assert np.abs(shown - truth).mean() < 15
+    assert iio.imread(ball / "orbit.mp4").shape == (6, SIZE, SIZE, 3)
