@@ -19,7 +19,7 @@ rule summary:
     input:
         names=rules.object_names.output.names,
         metrics=per_object("metrics.csv"),
-        training=per_object("training.csv"),
+        models=per_object("model.safetensors"),
     output:
         table=report(
             ensure(f"{RESULTS}/summary.csv", non_empty=True), category="Numbers"

@@ -8,32 +8,22 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from workflow_project import AGGREGATES, ROOT, TINY, Project, job, jobs_in, jobs_of
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A project whose one object `first` has gone all the way."""
-    project = Project.create(tmp_path_factory.mktemp("finished") / "obj2ngp")
-    project.add_cube("first")
-    run = project.snakemake()
-    assert run.returncode == 0, run.stdout
-    assert jobs_in(run.stdout) == jobs_of("first") | AGGREGATES
-    return project
-
-
 @pytest.fixture
-def project(finished, tmp_path):
+def project(finished_project, tmp_path):
     """A copy of the finished project, to change."""
-    return finished.copy(tmp_path / "obj2ngp")
+    return finished_project.copy(tmp_path / "obj2ngp")
 
 
 def after(jobs, *rules):
     return jobs | {job(rule, "first") for rule in rules} | (AGGREGATES - {job("object_names")})
 
 
-def test_every_result_is_there(finished):
-    results = finished.root / "results"
+def test_every_result_is_there(finished_project):
+    results = finished_project.root / "results"
     assert (results / "objects.txt").read_text() == "first\n"
     assert (results / "gallery" / "index.html").stat().st_size > 0
     rows = list(csv.DictReader((results / "summary.csv").open()))
@@ -44,7 +34,7 @@ def test_every_result_is_there(finished):
     for name in ("model.safetensors", "training.csv", "metrics.csv", "orbit.gif", "orbit.mp4"):
         assert (results / "first" / name).stat().st_size > 0
     assert len(list(csv.DictReader((results / "first" / "metrics.csv").open()))) == TINY["render"]["views"]["test"]
-    assert "view 3 of 3" in (finished.root / "logs" / "first" / "render_train.log").read_text()
+    assert "view 3 of 3" in (finished_project.root / "logs" / "first" / "render_train.log").read_text()
 
 
 def test_nothing_is_left_to_do(project):

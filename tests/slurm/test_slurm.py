@@ -1,11 +1,12 @@
-"""The workflow on a real SLURM of one node: killed jobs come back, and only what is new runs again."""
+"""The workflow on a real SLURM of one node: a killed job comes back, and only what is new runs."""
 
 import subprocess
 import time
 
 import pytest
+
 from slurm.one_node import NoSlurm, one_node
-from workflow_project import AGGREGATES, Project, jobs_in, jobs_of
+from workflow_project import AGGREGATES, jobs_in, jobs_of
 
 # The trainer's jobs ask for a GPU, as they would with a GPU backend, although they use the CPU.
 GPU_RULES = ("train", "render_test", "orbit")
@@ -25,14 +26,15 @@ def slurm(tmp_path_factory):
         pytest.skip(f"no SLURM: {reason}")
 
 
-def queue(*options):
-    """All jobs that SLURM remembers, as dicts of id, partition, state and generic resources."""
-    command = ["squeue", "--noheader", "--states=all", "--Format=JobID,Partition,StateCompact,tres-per-job", *options]
+def queue():
+    """All jobs that SLURM remembers, as dicts of id, partition, state and GPUs."""
+    command = ["squeue", "--noheader", "--states=all", "--Format=JobID,Partition,StateCompact,tres-per-job"]
     rows = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     return [dict(zip(("id", "partition", "state", "gpus"), row.split(), strict=True)) for row in rows]
 
 
 def cancel_the_first_gpu_job(snakemake):
+    """Cancel the first job that runs in the partition `gpu`; returns its id, or None if there was none."""
     while snakemake.poll() is None:
         running = [job for job in queue() if job["partition"] == "gpu" and job["state"] == "R"]
         if running:
@@ -43,25 +45,24 @@ def cancel_the_first_gpu_job(snakemake):
 
 
 @pytest.mark.slurm
-def test_killed_job_is_retried_and_an_added_object_runs_alone(slurm, tmp_path):
-    project = Project.create(tmp_path / "obj2ngp")
-    project.add_cube("first")
+def test_added_objects_run_alone_and_a_killed_job_is_retried(slurm, finished_project, tmp_path):
+    project = finished_project.copy(tmp_path / "obj2ngp")
+    project.add_cube("second")
+    project.add_cube("third")
     with (tmp_path / "output").open("w+") as output:
         snakemake = project.start(*PROFILE, stdout=output)
         killed = cancel_the_first_gpu_job(snakemake)
-        returncode = snakemake.wait(300)
+        returncode = snakemake.wait(400)
         output.seek(0)
         text = output.read()
     assert returncode == 0, text
-    assert jobs_in(text) == jobs_of("first") | AGGREGATES
-    assert killed in [job["id"] for job in queue() if job["state"] == "CA"]
-    assert "Trying to restart" in text
-    # Three rules of the trainer make one job, which ran twice, on one GPU each time.
-    assert [job["gpus"] for job in queue() if job["partition"] == "gpu"] == ["gres:gpu:1"] * 2
-    assert all(job["gpus"] == "N/A" for job in queue() if job["partition"] == "cpu")
-
-    project.add_cube("second")
-    run = project.snakemake(*PROFILE)
-    assert run.returncode == 0, run.stdout
-    assert jobs_in(run.stdout) == jobs_of("second") | AGGREGATES
+    assert jobs_in(text) == jobs_of("second") | jobs_of("third") | AGGREGATES
     assert project.planned() == set()
+
+    # The trainer's three jobs of both objects are one job of SLURM, which ran twice, on one GPU each time.
+    assert "Trying to restart" in text
+    jobs = {partition: [job for job in queue() if job["partition"] == partition] for partition in ("cpu", "gpu")}
+    assert [job["id"] for job in jobs["gpu"] if job["state"] == "CA"] == [killed]
+    assert [job["gpus"] for job in jobs["gpu"]] == ["gres:gpu:1"] * 2
+    # Six renders, one job for both metrics, and the two aggregates.
+    assert [job["gpus"] for job in jobs["cpu"]] == ["N/A"] * 9
