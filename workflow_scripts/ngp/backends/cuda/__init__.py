@@ -28,7 +28,8 @@ BLOCK = 256  # of kernels with one element a lane
 ENCODING_BLOCK = 128
 MARCH_RAYS, MARCH_STEPS = 8, 64  # tile of rays and steps of a marching program
 TRACE_RAYS, TRACE_STEPS = 16, 16  # tile of rays and samples of a compositing program
-MLP_BLOCK, MLP_WARPS, MLP_PROGRAMS = 128, 4, 2  # samples, warps, and programs a multiprocessor
+MLP_BLOCK, MLP_BACKWARD_BLOCK = 128, 64  # samples of a program of 4 warps
+MLP_PROGRAMS = 2  # programs a multiprocessor
 ADAM_BLOCK = 1024
 
 
@@ -86,9 +87,10 @@ class Scratch:
         self.alive, self.alive_count = zeros(capacity), zeros(1)
         self.density_sum, self.any_kept = zeros(1, torch.float32), zeros(1)
         self.unlimited = torch.full_like(self.alive_count, 2**31 - 1)
-        self.fused = mlp.fits(network)
-        processors = 2 if INTERPRETED else torch.cuda.get_device_properties(field.device).multi_processor_count
-        self.programs = MLP_PROGRAMS * processors
+        device = None if INTERPRETED else torch.cuda.get_device_properties(field.device)
+        # Triton multiplies matrices on the tensor cores from 8.0 on; before that, torch does it better.
+        self.fused = mlp.fits(network) and (device is None or not torch.version.cuda or device.major >= 8)
+        self.programs = MLP_PROGRAMS * (1 if device is None else device.multi_processor_count)
         self.network = dict(
             INPUTS=network.levels * network.features, WIDTH=network.density_width, LAYERS=network.density_layers,
             GEOMETRY=network.geometry_features, COLOR_WIDTH=network.color_width, COLOR_LAYERS=network.color_layers,
@@ -146,7 +148,7 @@ def _evaluate(field, rays, samples, count, capacity, color):
     scratch = samples.scratch
     mlp.evaluate[(min(scratch.programs, triton.cdiv(capacity, MLP_BLOCK)),)](
         samples.encoding, samples.ray, rays.direction if color else samples.position, field.compute_weights, count,
-        capacity, samples.density, samples.rgb, color, **scratch.network, BLOCK=MLP_BLOCK, num_warps=MLP_WARPS,
+        capacity, samples.density, samples.rgb, color, **scratch.network, BLOCK=MLP_BLOCK,
     )
 
 
@@ -187,10 +189,10 @@ def evaluate_backward(field, rays, samples):
     if not scratch.fused:
         wide.evaluate_backward(field, rays, samples, scratch.alive, scratch.alive_count)
         return
-    mlp.evaluate_backward[(min(scratch.programs, triton.cdiv(samples.capacity, MLP_BLOCK)),)](
+    mlp.evaluate_backward[(min(scratch.programs, triton.cdiv(samples.capacity, MLP_BACKWARD_BLOCK)),)](
         samples.encoding, samples.ray, rays.direction, field.compute_weights, scratch.alive, scratch.alive_count,
         samples.d_density, samples.d_rgb, samples.d_encoding, field.weight_gradient, **scratch.network,
-        BLOCK=MLP_BLOCK, num_warps=MLP_WARPS,
+        BLOCK=MLP_BACKWARD_BLOCK,
     )
 
 

@@ -9,6 +9,7 @@ import triton
 import triton.language as tl
 
 from .. import MIN_TRANSMITTANCE
+from .rays import load_vector, store_vector
 
 END = tl.constexpr(-math.log(MIN_TRANSMITTANCE))  # optical thickness at which a ray ends
 MAX_THICKNESS = tl.constexpr(32.0)  # of one sample: exp(-32) of the light passes; keeps sums of thickness exact
@@ -47,9 +48,10 @@ def trace(density_ptr, rgb_ptr, t_ptr, first, count, step_size, RAYS: tl.constex
     for done in range(0, tl.max(count, 0), STEPS):
         sample, exists, lit, thickness, before = load_samples(density_ptr, first, count, done, passed, step_size, STEPS)
         weight = tl.where(lit, before * (1.0 - tl.exp(-thickness)), 0.0)
-        red += tl.sum(weight * tl.load(rgb_ptr + sample * 3, mask=lit, other=0.0), 1)
-        green += tl.sum(weight * tl.load(rgb_ptr + sample * 3 + 1, mask=lit, other=0.0), 1)
-        blue += tl.sum(weight * tl.load(rgb_ptr + sample * 3 + 2, mask=lit, other=0.0), 1)
+        rgb = load_vector(rgb_ptr, sample, lit)
+        red += tl.sum(weight * rgb[0], 1)
+        green += tl.sum(weight * rgb[1], 1)
+        blue += tl.sum(weight * rgb[2], 1)
         depth += tl.sum(weight * tl.load(t_ptr + sample, mask=lit, other=0.0), 1)
         passed += tl.sum(thickness, 1)
         reached += tl.sum(tl.where(lit, thickness, 0.0), 1)
@@ -59,21 +61,9 @@ def trace(density_ptr, rgb_ptr, t_ptr, first, count, step_size, RAYS: tl.constex
 
 @triton.jit
 def store_rays(i, mask, color, transmittance, depth, color_ptr, transmittance_ptr, depth_ptr):
-    tl.store(color_ptr + i * 3, color[0], mask=mask)
-    tl.store(color_ptr + i * 3 + 1, color[1], mask=mask)
-    tl.store(color_ptr + i * 3 + 2, color[2], mask=mask)
+    store_vector(color_ptr, i, color[0], color[1], color[2], mask)
     tl.store(transmittance_ptr + i, transmittance, mask=mask)
     tl.store(depth_ptr + i, depth, mask=mask)
-
-
-@triton.jit
-def load_color(ptr, i, mask):
-    """Three blocks: the components of rows i of (R,3)."""
-    return (
-        tl.load(ptr + i * 3, mask=mask, other=0.0),
-        tl.load(ptr + i * 3 + 1, mask=mask, other=0.0),
-        tl.load(ptr + i * 3 + 2, mask=mask, other=0.0),
-    )
 
 
 @triton.jit
@@ -85,7 +75,7 @@ def composite(
     i, mask, first, count, _ = load_rays(active_ptr, first_ptr, count_ptr, RAYS)
     red, green, blue, depth, reached, _ = trace(density_ptr, rgb_ptr, t_ptr, first, count, step_size, RAYS, STEPS)
     left = tl.exp(-reached)
-    background = load_color(background_ptr, i, mask)
+    background = load_vector(background_ptr, i, mask)
     color = (red + left * background[0], green + left * background[1], blue + left * background[2])
     store_rays(i, mask, color, left, depth, color_ptr, transmittance_ptr, depth_ptr)
 
@@ -120,11 +110,11 @@ def composite_loss(
         density_ptr, rgb_ptr, t_ptr, first, count, step_size, RAYS, STEPS
     )
     left = tl.exp(-reached)
-    background = load_color(background_ptr, i, mask)
+    background = load_vector(background_ptr, i, mask)
     color = (red + left * background[0], green + left * background[1], blue + left * background[2])
     store_rays(i, mask, color, left, depth, color_ptr, transmittance_ptr, depth_ptr)
 
-    target = load_color(target_ptr, i, mask)
+    target = load_vector(target_ptr, i, mask)
     loss = huber_loss(color[0] - target[0], threshold) + huber_loss(color[1] - target[1], threshold)
     loss += huber_loss(color[2] - target[2], threshold)
     tl.store(loss_ptr + i, tl.where(placed, loss / 3.0, 0.0), mask=mask)
@@ -143,15 +133,12 @@ def composite_loss(
         sample, exists, lit, thickness, before = load_samples(density_ptr, first, count, done, passed, step_size, STEPS)
         after = before * tl.exp(-thickness)
         weight = tl.where(lit, before - after, 0.0)
-        product = d_red * tl.load(rgb_ptr + sample * 3, mask=lit, other=0.0)
-        product += d_green * tl.load(rgb_ptr + sample * 3 + 1, mask=lit, other=0.0)
-        product += d_blue * tl.load(rgb_ptr + sample * 3 + 2, mask=lit, other=0.0)
+        rgb = load_vector(rgb_ptr, sample, lit)
+        product = d_red * rgb[0] + d_green * rgb[1] + d_blue * rgb[2]
         behind = whole - in_front[:, None] - tl.cumsum(weight * product, 1)
         d_density = tl.where(lit, step_size * (after * product - behind), 0.0)
         tl.store(d_density_ptr + sample, d_density, mask=exists)
-        tl.store(d_rgb_ptr + sample * 3, weight * d_red, mask=exists)
-        tl.store(d_rgb_ptr + sample * 3 + 1, weight * d_green, mask=exists)
-        tl.store(d_rgb_ptr + sample * 3 + 2, weight * d_blue, mask=exists)
+        store_vector(d_rgb_ptr, sample, weight * d_red, weight * d_green, weight * d_blue, exists)
         number = done + tl.arange(0, STEPS)[None, :]  # light reaches the first lit_count samples of a ray
         tl.store(alive_ptr + listed[:, None] + number, sample, mask=lit)
         in_front += tl.sum(weight * product, 1)

@@ -8,6 +8,7 @@ import triton
 import triton.language as tl
 
 from ...field import HASH_PRIMES
+from .rays import load_vector
 
 PRIME_Y, PRIME_Z = tl.constexpr(HASH_PRIMES[1]), tl.constexpr(HASH_PRIMES[2])
 
@@ -15,9 +16,8 @@ PRIME_Y, PRIME_Z = tl.constexpr(HASH_PRIMES[1]), tl.constexpr(HASH_PRIMES[2])
 @triton.jit
 def level_cell(position_ptr, sample, mask, scale):
     """The lower corner (x,y,z), and the fractions along each axis, of the cell around each sample."""
-    px = tl.load(position_ptr + sample * 3, mask=mask, other=0.0) * scale + 0.5
-    py = tl.load(position_ptr + sample * 3 + 1, mask=mask, other=0.0) * scale + 0.5
-    pz = tl.load(position_ptr + sample * 3 + 2, mask=mask, other=0.0) * scale + 0.5
+    px, py, pz = load_vector(position_ptr, sample, mask)
+    px, py, pz = px * scale + 0.5, py * scale + 0.5, pz * scale + 0.5
     x, y, z = tl.floor(px), tl.floor(py), tl.floor(pz)
     return x.to(tl.int32), y.to(tl.int32), z.to(tl.int32), px - x, py - y, pz - z
 

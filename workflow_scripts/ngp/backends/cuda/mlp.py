@@ -8,6 +8,7 @@ import triton
 import triton.language as tl
 
 from ...field import MAX_LOG_DENSITY
+from .rays import load_vector
 
 LOG_DENSITY_LIMIT = tl.constexpr(MAX_LOG_DENSITY)
 HARMONICS = tl.constexpr(16)  # columns of the tile of spherical harmonics, whatever the degree
@@ -63,29 +64,51 @@ def spherical_harmonics(x, y, z, DEGREE: tl.constexpr):
 def sample_harmonics(ray_ptr, direction_ptr, i, mask, DEGREE: tl.constexpr):
     """Spherical harmonics of the directions in which the samples `i` are seen."""
     ray = tl.load(ray_ptr + i, mask=mask, other=0)
-    x = tl.load(direction_ptr + ray * 3, mask=mask, other=0.0)
-    y = tl.load(direction_ptr + ray * 3 + 1, mask=mask, other=0.0)
-    z = tl.load(direction_ptr + ray * 3 + 2, mask=mask, other=0.0)
+    x, y, z = load_vector(direction_ptr, ray, mask)
     return spherical_harmonics(x, y, z, DEGREE)
 
 
 @triton.jit
-def matrix_place(ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """Where the elements of a row-major matrix lie, and which of its padded tile's are the matrix's own."""
-    row, column = tl.arange(0, padded(ROWS))[:, None], tl.arange(0, padded(COLUMNS))[None, :]
-    return row * COLUMNS + column, (row < ROWS) & (column < COLUMNS)
-
-
-@triton.jit
 def load_matrix(ptr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    place, mask = matrix_place(ROWS, COLUMNS)
-    return tl.load(ptr + place, mask=mask, other=0.0)
+    """A row-major matrix as a tile, padded with zeros."""
+    row, column = tl.arange(0, padded(ROWS))[:, None], tl.arange(0, padded(COLUMNS))[None, :]
+    return tl.load(ptr + row * COLUMNS + column, mask=(row < ROWS) & (column < COLUMNS), other=0.0)
+
+
+@triton.constexpr_function
+def sums_transposed(rows, columns):
+    """Whether a matrix's gradient is summed transposed: Hopper's matrix instructions yield 64 rows at least."""
+    return padded(rows) < 64 <= padded(columns)
 
 
 @triton.jit
-def add_matrix(ptr, value, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    place, mask = matrix_place(ROWS, COLUMNS)
-    tl.atomic_add(ptr + place, value, mask=mask, sem="relaxed")
+def zero_sums(ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """The sums from which a matrix's gradient is built."""
+    if sums_transposed(ROWS, COLUMNS):
+        sums = tl.zeros((padded(COLUMNS), padded(ROWS)), tl.float32)
+    else:
+        sums = tl.zeros((padded(ROWS), padded(COLUMNS)), tl.float32)
+    return sums
+
+
+@triton.jit
+def add_product(x, d, sums):
+    """sums + x^T d, or its transpose where the sums are so."""
+    if sums_transposed(x.shape[1], d.shape[1]):
+        sums = tl.dot(tl.trans(d), x, acc=sums)
+    else:
+        sums = tl.dot(tl.trans(x), d, acc=sums)
+    return sums
+
+
+@triton.jit
+def add_matrix(ptr, sums, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """Adds a matrix's gradient to memory."""
+    if sums_transposed(ROWS, COLUMNS):
+        row, column = tl.arange(0, padded(ROWS))[None, :], tl.arange(0, padded(COLUMNS))[:, None]
+    else:
+        row, column = tl.arange(0, padded(ROWS))[:, None], tl.arange(0, padded(COLUMNS))[None, :]
+    tl.atomic_add(ptr + row * COLUMNS + column, sums, mask=(row < ROWS) & (column < COLUMNS), sem="relaxed")
 
 
 @triton.jit
@@ -98,20 +121,20 @@ def load_hidden(ptr, WIDTH: tl.constexpr, HIDDEN: tl.constexpr, OUTPUTS: tl.cons
 
 
 @triton.jit
-def add_hidden(ptr, values, WIDTH: tl.constexpr, OUTPUTS: tl.constexpr):
+def add_hidden(ptr, sums, WIDTH: tl.constexpr, OUTPUTS: tl.constexpr):
     """Adds gradients to matrices that lie as `load_hidden` reads them."""
-    HIDDEN: tl.constexpr = len(values) - 1
+    HIDDEN: tl.constexpr = len(sums) - 1
     for m in tl.static_range(HIDDEN):
-        add_matrix(ptr + m * WIDTH * WIDTH, values[m], WIDTH, WIDTH)
-    add_matrix(ptr + HIDDEN * WIDTH * WIDTH, values[HIDDEN], WIDTH, OUTPUTS)
+        add_matrix(ptr + m * WIDTH * WIDTH, sums[m], WIDTH, WIDTH)
+    add_matrix(ptr + HIDDEN * WIDTH * WIDTH, sums[HIDDEN], WIDTH, OUTPUTS)
 
 
 @triton.jit
-def zeros_like_all(matrices):
-    zeros = ()
+def zero_sums_of_all(matrices):
+    sums = ()
     for m in tl.static_range(len(matrices)):
-        zeros = zeros + (tl.zeros(matrices[m].shape, tl.float32),)
-    return zeros
+        sums = sums + (zero_sums(matrices[m].shape[0], matrices[m].shape[1]),)
+    return sums
 
 
 @triton.jit
@@ -130,13 +153,13 @@ def forward(x, matrices):
 
 
 @triton.jit
-def backward(inputs, matrices, d_output, gradients):
-    """(gradient of inputs[0], `gradients` with those of the matrices added); d_output is fp16."""
+def backward(inputs, matrices, d_output, sums):
+    """(gradient of inputs[0], `sums` with the matrices' gradients added); d_output is fp16."""
     LAST: tl.constexpr = len(matrices) - 1
     added = ()
     d = d_output
     for n in tl.static_range(LAST + 1):
-        added = (tl.dot(tl.trans(inputs[LAST - n]), d, acc=gradients[LAST - n]),) + added
+        added = (add_product(inputs[LAST - n], d, sums[LAST - n]),) + added
         d_input = tl.dot(d, tl.trans(matrices[LAST - n]))
         d = tl.where(inputs[LAST - n] > 0, d_input, 0.0).to(tl.float16)
     return d_input, added
@@ -203,9 +226,9 @@ def evaluate_backward(
     from_geometry = load_matrix(weights_ptr + to_color, GEOMETRY, COLOR_WIDTH)
     from_harmonics = load_matrix(weights_ptr + to_color + GEOMETRY * COLOR_WIDTH, DEGREE * DEGREE, COLOR_WIDTH)
     color_matrices = load_hidden(weights_ptr + to_hidden, COLOR_WIDTH, COLOR_LAYERS - 1, 3)
-    d_density_matrices, d_color_matrices = zeros_like_all(density_matrices), zeros_like_all(color_matrices)
-    d_from_geometry = tl.zeros(from_geometry.shape, tl.float32)
-    d_from_harmonics = tl.zeros(from_harmonics.shape, tl.float32)
+    d_density_matrices, d_color_matrices = zero_sums_of_all(density_matrices), zero_sums_of_all(color_matrices)
+    d_from_geometry = zero_sums(GEOMETRY, COLOR_WIDTH)
+    d_from_harmonics = zero_sums(DEGREE * DEGREE, COLOR_WIDTH)
     for block in range(tl.program_id(0), tl.cdiv(count, BLOCK), tl.num_programs(0)):
         j = block * BLOCK + tl.arange(0, BLOCK)
         mask = j < count
@@ -222,8 +245,8 @@ def evaluate_backward(
         d_output = (d_rgb * rgb * (1.0 - rgb)).to(tl.float16)
         d_hidden, d_color_matrices = backward(color_inputs, color_matrices, d_output, d_color_matrices)
         d_sums = tl.where(hidden > 0, d_hidden, 0.0).to(tl.float16)
-        d_from_geometry = tl.dot(tl.trans(raw_half), d_sums, acc=d_from_geometry)
-        d_from_harmonics = tl.dot(tl.trans(harmonics), d_sums, acc=d_from_harmonics)
+        d_from_geometry = add_product(raw_half, d_sums, d_from_geometry)
+        d_from_harmonics = add_product(harmonics, d_sums, d_from_harmonics)
         d_density = tl.load(d_density_ptr + i, mask=mask, other=0.0) * density_of(raw)
         d_raw = tl.dot(d_sums, tl.trans(from_geometry)) + tl.where(geometry == 0, d_density[:, None], 0.0)
         d_x, d_density_matrices = backward(density_inputs, density_matrices, d_raw.to(tl.float16), d_density_matrices)

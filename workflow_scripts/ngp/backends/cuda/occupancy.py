@@ -8,7 +8,7 @@ import triton.language as tl
 
 from .. import STREAM_CELL
 from .compositing import load_rays, load_samples
-from .rays import cell_index, hashed_words, unit
+from .rays import grid_cell, hashed_words, load_vector, store_vector, unit
 
 CELL = tl.constexpr(STREAM_CELL)
 
@@ -21,18 +21,15 @@ def mark_seen(
     """Notes the step in the cells of the samples that light reaches, and of the next `behind` of each ray."""
     if tl.program_id(0) * RAYS >= tl.load(active_ptr):
         return
-    _, _, first, count, _ = load_rays(active_ptr, first_ptr, count_ptr, RAYS)
+    i, mask, first, count, placed = load_rays(active_ptr, first_ptr, count_ptr, RAYS)
     step = tl.load(step_ptr)
     passed, dark_count = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.int32)
     for done in range(0, tl.max(count, 0), STEPS):
-        sample, exists, lit, thickness, _ = load_samples(density_ptr, first, count, done, passed, step_size, STEPS)
+        sample, exists, lit, thickness, before = load_samples(density_ptr, first, count, done, passed, step_size, STEPS)
         dark = (exists & ~lit).to(tl.int32)
         near = exists & (dark_count[:, None] + tl.cumsum(dark, 1) <= behind)
-        x = tl.load(position_ptr + sample * 3, mask=near, other=0.0)
-        y = tl.load(position_ptr + sample * 3 + 1, mask=near, other=0.0)
-        z = tl.load(position_ptr + sample * 3 + 2, mask=near, other=0.0)
-        cell = (cell_index(x, resolution) * resolution + cell_index(y, resolution)) * resolution
-        tl.store(seen_ptr + cell + cell_index(z, resolution), step, mask=near)
+        x, y, z = load_vector(position_ptr, sample, near)
+        tl.store(seen_ptr + grid_cell(x, y, z, resolution), step, mask=near)
         dark_count += tl.sum(dark, 1)
         passed += tl.sum(thickness, 1)
 
@@ -46,9 +43,10 @@ def visit(
     mask = i < visited
     cell = tl.load(cells_ptr + (tl.load(cursor_ptr) + i) % total, mask=mask, other=0)
     x, y, z, _ = hashed_words(i, tl.load(step_ptr), seed, CELL)
-    tl.store(position_ptr + i * 3, (cell // (resolution * resolution) + unit(x)) / resolution, mask=mask)
-    tl.store(position_ptr + i * 3 + 1, (cell // resolution % resolution + unit(y)) / resolution, mask=mask)
-    tl.store(position_ptr + i * 3 + 2, (cell % resolution + unit(z)) / resolution, mask=mask)
+    x = (cell // (resolution * resolution) + unit(x)) / resolution
+    y = (cell // resolution % resolution + unit(y)) / resolution
+    z = (cell % resolution + unit(z)) / resolution
+    store_vector(position_ptr, i, x, y, z, mask)
 
 
 @triton.jit(do_not_specialize=["total"])

@@ -47,9 +47,8 @@ def adapt_ray_count(active_ptr, asked_ptr, rays, samples):
     active, asked = tl.load(active_ptr).to(tl.float32), tl.load(asked_ptr).to(tl.float32)
     wanted = active * (FILL * samples) / tl.maximum(asked, 1.0)
     moved = tl.minimum(2.0 * active, 0.5 * (active + wanted))
-    start = tl.where(active == 0.0, START * samples, active)
-    chosen = tl.where(asked > 0.0, tl.maximum(moved, MIN_RAYS), tl.where(active == 0.0, tl.maximum(start, MIN_RAYS), active))
-    tl.store(active_ptr, tl.minimum(chosen, rays.to(tl.float32)).to(tl.int32))
+    chosen = tl.where(asked > 0.0, moved, tl.where(active > 0.0, active, START * samples))
+    tl.store(active_ptr, tl.minimum(tl.maximum(chosen, MIN_RAYS), rays.to(tl.float32)).to(tl.int32))
 
 
 @triton.jit(do_not_specialize=["pixel_count", "seed", "height", "width"])
@@ -86,6 +85,23 @@ def draw_rays(
 
 
 @triton.jit
+def load_vector(ptr, i, mask):
+    """Three blocks: the components of rows i of an array (n,3); zero where the mask is off."""
+    x = tl.load(ptr + i * 3, mask=mask, other=0.0)
+    y = tl.load(ptr + i * 3 + 1, mask=mask, other=0.0)
+    z = tl.load(ptr + i * 3 + 2, mask=mask, other=0.0)
+    return x, y, z
+
+
+@triton.jit
+def store_vector(ptr, i, x, y, z, mask):
+    """Writes the components of rows i of an array (n,3)."""
+    tl.store(ptr + i * 3, x, mask=mask)
+    tl.store(ptr + i * 3 + 1, y, mask=mask)
+    tl.store(ptr + i * 3 + 2, z, mask=mask)
+
+
+@triton.jit
 def slab(origin, direction):
     """Where a ray meets the planes 0 and 1 of one axis, the nearer one first."""
     inverse = 1.0 / tl.where(tl.abs(direction) > 1e-9, direction, 1e-9)
@@ -100,9 +116,9 @@ def cell_index(coordinate, resolution):
 
 
 @triton.jit
-def in_occupied_cell(occupied_ptr, x, y, z, resolution, mask):
-    cell = (cell_index(x, resolution) * resolution + cell_index(y, resolution)) * resolution
-    return tl.load(occupied_ptr + cell + cell_index(z, resolution), mask=mask, other=0) != 0
+def grid_cell(x, y, z, resolution):
+    """The occupancy grid's flat index of the cell around a point."""
+    return (cell_index(x, resolution) * resolution + cell_index(y, resolution)) * resolution + cell_index(z, resolution)
 
 
 @triton.jit
@@ -117,10 +133,8 @@ def march(
     """
     i = tl.program_id(0) * RAYS + tl.arange(0, RAYS)
     active = i < tl.load(active_ptr)
-    ox, oy = tl.load(origin_ptr + i * 3, mask=active, other=0.0), tl.load(origin_ptr + i * 3 + 1, mask=active, other=0.0)
-    oz, dx = tl.load(origin_ptr + i * 3 + 2, mask=active, other=0.0), tl.load(direction_ptr + i * 3, mask=active, other=1.0)
-    dy = tl.load(direction_ptr + i * 3 + 1, mask=active, other=1.0)
-    dz = tl.load(direction_ptr + i * 3 + 2, mask=active, other=1.0)
+    ox, oy, oz = load_vector(origin_ptr, i, active)
+    dx, dy, dz = load_vector(direction_ptr, i, active)
     near_x, far_x = slab(ox, dx)
     near_y, far_y = slab(oy, dy)
     near_z, far_z = slab(oz, dz)
@@ -134,7 +148,7 @@ def march(
     for step in range(0, steps, STEPS):
         t = start[:, None] + (step + tl.arange(0, STEPS))[None, :].to(tl.float32) * step_size
         x, y, z = ox[:, None] + t * dx[:, None], oy[:, None] + t * dy[:, None], oz[:, None] + t * dz[:, None]
-        hit = in_occupied_cell(occupied_ptr, x, y, z, resolution, t < far[:, None])
+        hit = tl.load(occupied_ptr + grid_cell(x, y, z, resolution), mask=t < far[:, None], other=0) != 0
         count += tl.sum(hit.to(tl.int32), 1)
 
     total = tl.sum(count, 0)
@@ -148,12 +162,11 @@ def march(
     for step in range(0, tl.where(total > 0, steps, 0), STEPS):
         t = start[:, None] + (step + tl.arange(0, STEPS))[None, :].to(tl.float32) * step_size
         x, y, z = ox[:, None] + t * dx[:, None], oy[:, None] + t * dy[:, None], oz[:, None] + t * dz[:, None]
-        hit = in_occupied_cell(occupied_ptr, x, y, z, resolution, t < far[:, None])
+        hit = tl.load(occupied_ptr + grid_cell(x, y, z, resolution), mask=t < far[:, None], other=0) != 0
         place = first[:, None] + tl.cumsum(hit.to(tl.int32), 1) - 1
         first += tl.sum(hit.to(tl.int32), 1)
         mask = hit & fits[:, None]
         tl.store(t_ptr + place, t, mask=mask)
         tl.store(ray_ptr + place, i[:, None] + tl.zeros((RAYS, STEPS), tl.int32), mask=mask)
-        tl.store(position_ptr + place * 3, tl.minimum(tl.maximum(x, 0.0), 1.0), mask=mask)
-        tl.store(position_ptr + place * 3 + 1, tl.minimum(tl.maximum(y, 0.0), 1.0), mask=mask)
-        tl.store(position_ptr + place * 3 + 2, tl.minimum(tl.maximum(z, 0.0), 1.0), mask=mask)
+        x, y, z = tl.clamp(x, 0.0, 1.0), tl.clamp(y, 0.0, 1.0), tl.clamp(z, 0.0, 1.0)
+        store_vector(position_ptr, place, x, y, z, mask)
