@@ -29,9 +29,7 @@ resource_scopes:
 # `snakemake objects --batch objects=1/50`.
 rule objects:
     input:
-        per_object("metrics.csv"),
-        per_object("orbit.gif"),
-        validation_views,
+        finished_objects,
 
 
 rule all:

@@ -63,13 +63,13 @@ def per_object(path):
     return lambda wildcards: [f"{RESULTS}/{name}/{path}" for name in OBJECTS]
 
 
-def validation_views(wildcards):
-    """The transforms of the validation split, which no other rule reads, where it has views."""
-    return [
-        f"{RESULTS}/{name}/renders/transforms_val.json"
-        for name in OBJECTS
-        if SETTINGS.of(name)["render"]["views"]["val"]
-    ]
+def finished_objects(wildcards):
+    """The last results of all objects, one object after the other."""
+    for name in OBJECTS:
+        yield f"{RESULTS}/{name}/metrics.csv"
+        yield f"{RESULTS}/{name}/orbit.gif"
+        if SETTINGS.of(name)["render"]["views"]["val"]:
+            yield f"{RESULTS}/{name}/renders/transforms_val.json"
 
 
 def program(name):

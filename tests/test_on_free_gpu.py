@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from on_free_gpu import take
 
 PROGRAM = Path(__file__).resolve().parents[1] / "workflow_scripts" / "on_free_gpu.py"

@@ -2,14 +2,18 @@
 
 import csv
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from workflow_project import AGGREGATES, ROOT, TINY, Project, job, jobs_in, jobs_of
+
+GPU_RULES = ("train", "render_test", "orbit")
 
 
 @pytest.fixture
@@ -154,6 +158,30 @@ def test_blender_executable_is_told_to_fail_when_the_program_fails(tmp_path):
     dry = project.snakemake("--dry-run", "--printshellcmds")
     script = os.path.join("workflow_scripts", "render.py")
     assert f"{shutil.which('true')} -b --factory-startup --python-exit-code 1 -P {script} -- --object" in dry.stdout
+
+
+def test_a_slice_of_a_whole_shapenet_is_planned_in_seconds(tmp_path):
+    project = Project.create(tmp_path / "obj2ngp")
+    models, objects, slices = project.root / "models", 51_300, 10_000
+    names = [f"02958343-{number:05}" for number in range(objects)]
+    for name in names:
+        (models / f"{name}.obj").touch()
+    rows = ["object\tpath", *(f"{name}\tmodels/{name}.obj" for name in names)]
+    (project.root / "objects.tsv").write_text("\n".join(rows))
+    project.configure(objects={"table": "objects.tsv"})
+    start = time.monotonic()
+    jobs = project.planned("objects", "--batch", f"objects=1/{slices}")
+    assert time.monotonic() - start < 60  # takes about five seconds
+    assert jobs - {job("objects")} >= set().union(*map(jobs_of, names[: objects // slices]))
+    assert len({name for _, name, _ in jobs if name}) <= objects // slices + 1
+
+
+@pytest.mark.parametrize("backend, visible, count", [("cpu", "0", 0), ("cuda", "", 1), ("auto", "0", 1), ("auto", "", 0)])
+def test_trainer_asks_for_a_gpu_where_it_uses_one(project, monkeypatch, backend, visible, count):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    dry = project.snakemake("--dry-run", "--forceall", "--config", f"train={{backend: {backend}}}")
+    asked = {rule: re.search(rf"^rule {rule}:.*?[ ,]gpu=(\d)", dry.stdout, re.DOTALL | re.MULTILINE) for rule in GPU_RULES}
+    assert {rule: int(found.group(1)) for rule, found in asked.items()} == dict.fromkeys(GPU_RULES, count)
 
 
 def test_lint_and_format():
