@@ -37,7 +37,7 @@ def backend_on_standins(device="cpu"):
     try:
         importlib.import_module("checked").DEVICE = device
         backend = importlib.import_module("ngp.backends.tcnn")
-        backend.DEVICE = device
+        backend.DEVICE, backend.describe = device, lambda: "stand-ins on " + device
         yield backend
     finally:
         torch.set_num_threads(threads)

@@ -1,4 +1,5 @@
 """The tcnn backend on stand-ins for its packages: stages against the reference, training, models, messages."""
+import importlib
 import math
 import subprocess
 import sys
@@ -119,6 +120,27 @@ def test_apex_and_torch_step_alike(backend, monkeypatch):
             test_stages.assert_near(actual, value, 1e-5)
         assert torch.equal(field.compute_table, field.table.half())
     assert optimiser.Adam is torch.optim.Adam and len(results) == 2
+
+
+def test_torch_s_adam_where_apex_has_no_cuda_extensions(backend, monkeypatch):
+    from ngp.backends.tcnn import optimiser
+
+    assert optimiser.FUSED and optimiser.Adam is not torch.optim.Adam
+    monkeypatch.setattr(sys.modules["apex.multi_tensor_apply"].multi_tensor_applier, "available", False)
+    importlib.reload(optimiser)
+    assert optimiser.Adam is torch.optim.Adam and not optimiser.FUSED
+
+
+@pytest.mark.parametrize("content", ["raise ImportError", "import torch; torch.distributed._only_in_newer_versions"])
+def test_torch_s_adam_where_apex_does_not_load(backend, content, tmp_path, monkeypatch):
+    from ngp.backends.tcnn import optimiser
+
+    (tmp_path / "apex.py").write_text(content)
+    for name in [name for name in sys.modules if name.split(".")[0] == "apex"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.reload(optimiser)
+    assert optimiser.Adam is torch.optim.Adam and not optimiser.FUSED
 
 
 def test_cells_that_light_reaches(backend):

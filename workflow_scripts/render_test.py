@@ -84,7 +84,7 @@ def main():
         "views": len(names),
     }
     with atomic_folder(options.out) as folder:
-        for name, pose in zip(names, cameras.pose, strict=True):
+        for name, pose in zip(names, cameras.pose):
             begin = time.perf_counter()
             rgb, opacity, depth = renderer.render(pose, width, height, focal, center)
             iio.imwrite(folder / f"{name}.png", on_white(rgb, opacity))

@@ -38,7 +38,7 @@ def _package_problem():
 _problem = _package_problem()
 if _problem is None:
     from .networks import encode, encode_backward, evaluate, evaluate_backward, prepare, update_occupancy
-    from .optimiser import optimise
+    from .optimiser import FUSED, optimise
     from .rays import LOSS_SCALE, composite, composite_loss, draw_rays, march, mark_seen
 
 __all__ = [
@@ -54,7 +54,7 @@ def unavailable():
 
 
 def describe():
-    return torch.cuda.get_device_name()
+    return "{}, {} Adam".format(torch.cuda.get_device_name(), "apex's" if FUSED else "torch's")
 
 
 def capture(stages):

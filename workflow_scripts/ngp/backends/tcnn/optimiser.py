@@ -11,12 +11,15 @@ import torch
 from .rays import LOSS_SCALE
 
 try:
+    from apex.multi_tensor_apply import multi_tensor_applier
     from apex.optimizers import FusedAdam
-except ImportError:
-    Adam = torch.optim.Adam
+except (ImportError, AttributeError):  # AttributeError: an apex that asks PyTorch for what only newer ones have
+    FUSED = False
 else:
-    Adam = functools.partial(FusedAdam, adam_w_mode=False)  # L2 regularisation, as torch's Adam has it
+    FUSED = multi_tensor_applier.available  # False where apex was built without its CUDA extensions
 
+# L2 regularisation, as torch's Adam has it, is apex's other mode.
+Adam = functools.partial(FusedAdam, adam_w_mode=False) if FUSED else torch.optim.Adam
 EPSILON = 1e-15
 
 

@@ -1,0 +1,66 @@
+"""Trains and renders with the programs on the tcnn backend's stand-ins: what Python 3.8 and PyTorch 1.9 run.
+
+    python python38_training.py FOLDER
+
+Writes renders of a ball, trains on them with train.py, and renders a view with render_test.py and a turntable
+with orbit.py. Prints one JSON object: versions, and the PSNR of the view.
+"""
+import dataclasses
+import json
+import platform
+import runpy
+import sys
+from pathlib import Path
+
+SCRIPTS = Path(__file__).resolve().parents[1] / "workflow_scripts"
+sys.path[:0] = [str(SCRIPTS), str(Path(__file__).resolve().parent)]
+
+import imageio.v3 as iio  # noqa: E402
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+
+from tcnn_scene import TRAINING, backend_on_standins, ball, ball_images  # noqa: E402
+
+SIZE = 32
+TEST_ANGLES = (0.5, 0.3)
+
+
+def write_transforms(folder, split, poses, images):
+    (folder / split).mkdir(parents=True)
+    frames = []
+    for i, (pose, image) in enumerate(zip(poses, images)):
+        iio.imwrite(folder / split / "{:03d}.png".format(i), image)
+        matrix = np.vstack([pose, [0, 0, 0, 1]]).tolist()
+        frames.append({"file_path": "./{}/{:03d}".format(split, i), "transform_matrix": matrix})
+    # No scale: where the ball is must be found in the images.
+    content = {"fl_x": 1.1 * SIZE, "w": SIZE, "h": SIZE, "cx": SIZE / 2, "cy": SIZE / 2, "frames": frames}
+    (folder / "transforms_{}.json".format(split)).write_text(json.dumps(content))
+
+
+def run_program(name, **options):
+    """Runs a program of the workflow in this process, which has the stand-ins."""
+    sys.argv = [name] + [word for key, value in options.items() for word in ("--" + key, str(value))]
+    runpy.run_path(str(SCRIPTS / name), run_name="__main__")
+
+
+def main(folder):
+    views = ball_images(size=SIZE)
+    write_transforms(folder / "renders", "train", views.pose, views.rgba)
+    pose, image = ball(SIZE, *TEST_ANGLES)
+    write_transforms(folder / "renders", "test", [pose], [image])
+    model, settings = folder / "model.safetensors", json.dumps(dataclasses.asdict(TRAINING))
+    with backend_on_standins():
+        run_program("train.py", renders=folder / "renders", settings=settings, backend="tcnn", model=model,
+                    log=folder / "training.csv")
+        run_program("render_test.py", model=model, transforms=folder / "renders/transforms_test.json", settings="{}",
+                    backend="tcnn", out=folder / "test")
+        run_program("orbit.py", model=model, settings=json.dumps({"frames": 3, "size": SIZE}), backend="tcnn",
+                    gif=folder / "orbit.gif", video=folder / "orbit.mp4")
+    alpha = image[..., 3:] / 255.0
+    error = iio.imread(folder / "test/000.png") / 255.0 - (image[..., :3] / 255.0 * alpha + 1 - alpha)
+    print(json.dumps({"python": platform.python_version(), "torch": torch.__version__,
+                      "psnr": -10 * float(np.log10((error**2).mean()))}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
