@@ -112,9 +112,7 @@ def _paint_side(canvas):
     canvas.paint(canvas.polygon([(-0.39, 0.89), (0.08, 0.89), (0.08, 1.26), (-0.12, 1.26)]), GLASS)
     canvas.paint(canvas.polygon([(0.15, 0.89), (0.74, 0.89), (0.56, 1.24), (0.15, 1.26)]), GLASS)
     for start in (-0.20, 0.30):  # the sky in the panes
-        sheen = canvas.polygon(
-            [(start, 0.91), (start + 0.10, 0.91), (start + 0.22, 1.22), (start + 0.12, 1.22)]
-        )
+        sheen = canvas.polygon([(start, 0.91), (start + 0.10, 0.91), (start + 0.22, 1.22), (start + 0.12, 1.22)])
         canvas.paint(sheen, PANE)
     canvas.paint((np.abs(y - 0.815) < 0.012) & (np.abs(z) < 1.30), CHROME)
     for seam in (-0.42, 0.12):
@@ -188,9 +186,7 @@ def parts():
 
     bow = np.linspace(-1, 1, 11)
     for name, sign in (("front", -1), ("rear", 1)):
-        bumper = np.stack(
-            [0.66 * bow, 0 * bow + 0.37, sign * (1.545 - 0.20 * np.abs(bow) ** 3)], axis=-1
-        )
+        bumper = np.stack([0.66 * bow, 0 * bow + 0.37, sign * (1.545 - 0.20 * np.abs(bow) ** 3)], axis=-1)
         add("bumper_" + name, "chrome", tube(bumper, 0.042, 8))
     for name, place in (("front", ((0, 0.375, -1.592), 180)), ("rear", ((0, 0.56, 1.505), 0))):
         plate = rounded_box((*PLATE, 0.02), 0.004, steps=1)

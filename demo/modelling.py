@@ -58,9 +58,7 @@ def lathe(profile, segments=24):
     profile = np.asarray(profile, float)
     angle = np.linspace(0, 2 * np.pi, segments + 1)
     radius, height = profile[:, :1], profile[:, 1:]
-    points = np.stack(
-        np.broadcast_arrays(radius * np.cos(angle), height, radius * np.sin(angle)), axis=-1
-    )
+    points = np.stack(np.broadcast_arrays(radius * np.cos(angle), height, radius * np.sin(angle)), axis=-1)
     return outward([patch(points, 0.5 + points[..., [0, 2]] / (2 * radius.max()))])
 
 
@@ -162,9 +160,7 @@ def quads(part):
     corners = []
     for arrays in zip(*part, strict=True):
         pieces = [
-            np.stack([a[:-1, :-1], a[1:, :-1], a[1:, 1:], a[:-1, 1:]], axis=2).reshape(
-                -1, 4, a.shape[-1]
-            )
+            np.stack([a[:-1, :-1], a[1:, :-1], a[1:, 1:], a[:-1, 1:]], axis=2).reshape(-1, 4, a.shape[-1])
             for a in arrays
         ]
         corners.append(np.concatenate(pieces))
@@ -216,14 +212,10 @@ def obj_text(name, parts):
         faces += ["g " + part_name, "usemtl " + material]
         corners, uv = quads(part)
         for face in zip(corners, uv, corner_normals(corners), strict=True):
-            numbers = [
-                (positions(p), coordinates(t), normals(n)) for p, t, n in zip(*face, strict=True)
-            ]
+            numbers = [(positions(p), coordinates(t), normals(n)) for p, t, n in zip(*face, strict=True)]
             distinct = {corner[0]: corner for corner in numbers}  # a pole makes a triangle
             if len(distinct) > 2:
-                faces.append(
-                    "f " + " ".join("/".join(map(str, corner)) for corner in distinct.values())
-                )
+                faces.append("f " + " ".join("/".join(map(str, corner)) for corner in distinct.values()))
     vertices = positions.lines("v") + coordinates.lines("vt") + normals.lines("vn")
     return "\n".join([f"mtllib {name}.mtl", "o " + name] + vertices + faces) + "\n"
 

@@ -61,10 +61,7 @@ class Canvas:
 
     def text(self, text, x, y, size, aspect=1.0):
         """Mask of `text` centred on (x, y), characters `size` high, pixels `aspect` wide."""
-        rows = [
-            " ".join(line).replace(" ", "0")
-            for line in zip(*(FONT[c].split() for c in text), strict=True)
-        ]
+        rows = [" ".join(line).replace(" ", "0") for line in zip(*(FONT[c].split() for c in text), strict=True)]
         unit = size / 5
         mask = np.zeros_like(self.x, bool)
         for row, bits in enumerate(rows):

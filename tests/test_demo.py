@@ -44,11 +44,7 @@ def read_mtl(path):
 def test_the_script_writes_the_committed_files(tmp_path):
     subprocess.run([sys.executable, DEMO / "make_objects.py", "--out", tmp_path], check=True)
     made = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
-    committed = {
-        path.relative_to(DEMO / "objects")
-        for path in (DEMO / "objects").rglob("*")
-        if path.is_file()
-    }
+    committed = {path.relative_to(DEMO / "objects") for path in (DEMO / "objects").rglob("*") if path.is_file()}
     assert made == committed
     for path in made:
         new, old = tmp_path / path, DEMO / "objects" / path
