@@ -65,7 +65,7 @@ class NoSlurm(Exception):
 
 
 @contextlib.contextmanager
-def one_node(folder, cpus=4, memory=40_000, gpus=1):
+def one_node(folder, cpus=6, memory=40_000, gpus=1):
     """Run a SLURM in `folder` (a new one) for as long as the block lasts; partitions `cpu` and `gpu`.
 
     Installs SLURM where that is possible. Only one runs at a time on a machine; others wait.
