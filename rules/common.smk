@@ -1,5 +1,6 @@
 # The configuration, the objects, and the functions that the rules share.
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -90,11 +91,10 @@ def blender(wildcards):
     executable = SETTINGS.of(wildcards.object)["render"]["blender"]
     if executable != "auto":
         # Without an exit code of its own, Blender ends with 0 whatever happens in the program.
-        return f"{executable} -b --factory-startup --python-exit-code 1 -P {script} --"
-    environment = Path(workflow.basedir, ".venv-blender/bin/python")
-    return (
-        f"{os.path.relpath(environment) if environment.exists() else 'python'} {script}"
-    )
+        options = "-b --factory-startup --python-exit-code 1"
+        return f"{shlex.quote(executable)} {options} -P {script} --"
+    python = Path(workflow.basedir, ".venv-blender/bin/python")
+    return f"{os.path.relpath(python) if python.exists() else 'python'} {script}"
 
 
 def backend(wildcards):

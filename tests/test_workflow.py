@@ -154,10 +154,13 @@ def test_wrong_configuration_stops_before_anything_runs(tmp_path, changes, words
 def test_blender_executable_is_told_to_fail_when_the_program_fails(tmp_path):
     project = Project.create(tmp_path / "obj2ngp")
     project.add_cube("first")
-    project.configure(render={**TINY["render"], "blender": shutil.which("true")})
+    executable = tmp_path / "Blender 4" / "blender"
+    executable.parent.mkdir()
+    executable.symlink_to(shutil.which("true"))
+    project.configure(render={**TINY["render"], "blender": str(executable)})
     dry = project.snakemake("--dry-run", "--printshellcmds")
     script = os.path.join("workflow_scripts", "render.py")
-    assert f"{shutil.which('true')} -b --factory-startup --python-exit-code 1 -P {script} -- --object" in dry.stdout
+    assert f"'{executable}' -b --factory-startup --python-exit-code 1 -P {script} -- --object" in dry.stdout
 
 
 def test_a_slice_of_a_whole_shapenet_is_planned_in_seconds(tmp_path):
