@@ -338,8 +338,16 @@ def test_compositing_and_loss_gradients(backend, capacity):
 # Backward through the network
 
 
-@pytest.mark.parametrize("capacity", [1280, 300], ids=["fits", "overflows"])
-def test_gradients_of_the_parameters(backend, network, capacity):
+def test_gradients_of_the_parameters(backend, network):
+    compare_gradients(backend, network, 1280)
+
+
+def test_gradients_where_some_rays_find_no_room(backend):
+    compare_gradients(backend, NETWORKS["default"], 300)
+    compare_gradients(backend, NETWORKS["wide"], 300)
+
+
+def compare_gradients(backend, network, capacity):
     scene = Scene(backend, network, capacity=capacity)
     scene.samples.d_rgb.fill_(float("nan")), scene.samples.d_density.fill_(float("nan"))
     scene.forward()
@@ -362,7 +370,7 @@ def test_gradients_of_the_parameters(backend, network, capacity):
     ])
     loss = reference.huber(color - target[:active], 0.05).mean(1) * (rays.count[:active].cpu() >= 0)
     (loss.sum() / active * backend.LOSS_SCALE).backward()
-    error = 2e-3 if backend.DTYPE == torch.float32 else 3e-2
+    error = 2e-3 if backend.DTYPE == torch.float32 else 5e-2
     actual, expected = field.matrices(field.weight_gradient), field.matrices(weights.grad)
     for i, (a, b) in enumerate(zip(actual[0] + actual[1], expected[0] + expected[1], strict=True)):
         assert_near(a, b, error, "matrix {}".format(i))

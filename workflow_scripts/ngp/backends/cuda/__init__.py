@@ -26,8 +26,10 @@ LOSS_SCALE = 2.0**14
 
 BLOCK = 256  # of kernels with one element a lane
 ENCODING_BLOCK = 128
-MARCH_RAYS, MARCH_STEPS = 8, 64  # tile of rays and steps of a marching program
-TRACE_RAYS, TRACE_STEPS = 16, 16  # tile of rays and samples of a compositing program
+SCATTER_LANES, SCATTER_RUN = 128, 8  # lanes of a program of the encoding's backward stage, samples each walks along
+MARCH_RAYS, MARCH_STEPS = 4, 64  # tile of rays and steps of a marching program
+TRACE_RAYS, TRACE_STEPS = 4, 32  # tile of rays and samples of a compositing program
+RAY_PROGRAMS = 8  # programs a multiprocessor that share out the rays
 MLP_BLOCK, MLP_BACKWARD_BLOCK = 128, 64  # samples of a program of 4 warps
 MLP_PROGRAMS = 2  # programs a multiprocessor
 ADAM_BLOCK = 1024
@@ -66,8 +68,11 @@ def capture(stages):
             stages()
             return
         if calls == 2:
-            with torch.cuda.graph(graph):
+            torch.cuda.synchronize()
+            with torch.cuda.stream(torch.cuda.Stream()):  # torch.cuda.graph would also run the garbage collector
+                graph.capture_begin()
                 stages()
+                graph.capture_end()
         graph.replay()
 
     return repeat
@@ -90,7 +95,7 @@ class Scratch:
         device = None if INTERPRETED else torch.cuda.get_device_properties(field.device)
         # Triton multiplies matrices on the tensor cores from 8.0 on; before that, torch does it better.
         self.fused = mlp.fits(network) and (device is None or not torch.version.cuda or device.major >= 8)
-        self.programs = MLP_PROGRAMS * (1 if device is None else device.multi_processor_count)
+        self.processors = 1 if device is None else device.multi_processor_count
         self.network = dict(
             INPUTS=network.levels * network.features, WIDTH=network.density_width, LAYERS=network.density_layers,
             GEOMETRY=network.geometry_features, COLOR_WIDTH=network.color_width, COLOR_LAYERS=network.color_layers,
@@ -106,6 +111,14 @@ def _programs(n, block):
     return (triton.cdiv(n, block),)
 
 
+def _ray_programs(rays, samples, block):
+    return (min(RAY_PROGRAMS * samples.scratch.processors, triton.cdiv(rays.capacity, block)),)
+
+
+def _mlp_programs(samples, n, block):
+    return (min(MLP_PROGRAMS * samples.scratch.processors, triton.cdiv(n, block)),)
+
+
 def draw_rays(views, rays, samples, clock):
     ray_kernels.adapt_ray_count[(1,)](rays.active, samples.count, rays.capacity, samples.capacity)
     ray_kernels.draw_rays[_programs(rays.capacity, BLOCK)](
@@ -117,7 +130,7 @@ def draw_rays(views, rays, samples, clock):
 
 def march(rays, grid, samples, step_size):
     samples.count.zero_()
-    ray_kernels.march[_programs(rays.capacity, MARCH_RAYS)](
+    ray_kernels.march[_ray_programs(rays, samples, MARCH_RAYS)](
         rays.active, rays.origin, rays.direction, rays.jitter, grid.occupied, grid.resolution, step_size,
         rays.capacity, samples.capacity, rays.first, rays.count, samples.count, samples.position, samples.t,
         samples.ray, MARCH_RAYS, MARCH_STEPS,
@@ -131,12 +144,13 @@ def _levels(field):
 
 def _features(field):
     features = field.network.features
-    return field.network.levels, features, triton.next_power_of_2(features), ENCODING_BLOCK
+    return field.network.levels, features, triton.next_power_of_2(features)
 
 
 def _encode(field, samples, count, capacity):
     encoding.encode[(triton.cdiv(capacity, ENCODING_BLOCK), field.network.levels)](
-        samples.position, count, field.compute_table, *_levels(field), samples.encoding, capacity, *_features(field)
+        samples.position, count, field.compute_table, *_levels(field), samples.encoding, capacity, *_features(field),
+        ENCODING_BLOCK,
     )
 
 
@@ -146,7 +160,7 @@ def encode(field, samples):
 
 def _evaluate(field, rays, samples, count, capacity, color):
     scratch = samples.scratch
-    mlp.evaluate[(min(scratch.programs, triton.cdiv(capacity, MLP_BLOCK)),)](
+    mlp.evaluate[_mlp_programs(samples, capacity, MLP_BLOCK)](
         samples.encoding, samples.ray, rays.direction if color else samples.position, field.compute_weights, count,
         capacity, samples.density, samples.rgb, color, **scratch.network, BLOCK=MLP_BLOCK,
     )
@@ -160,7 +174,7 @@ def evaluate(field, rays, samples, step_size):
 
 
 def composite(rays, samples, step_size):
-    compositing.composite[_programs(rays.capacity, TRACE_RAYS)](
+    compositing.composite[_ray_programs(rays, samples, TRACE_RAYS)](
         rays.active, rays.first, rays.count, samples.density, samples.rgb, samples.t, rays.background, step_size,
         rays.color, rays.transmittance, rays.depth, TRACE_RAYS, TRACE_STEPS,
     )
@@ -169,7 +183,7 @@ def composite(rays, samples, step_size):
 def composite_loss(rays, samples, step_size, huber):
     scratch = samples.scratch
     scratch.alive_count.zero_()
-    compositing.composite_loss[_programs(rays.capacity, TRACE_RAYS)](
+    compositing.composite_loss[_ray_programs(rays, samples, TRACE_RAYS)](
         rays.active, rays.first, rays.count, samples.density, samples.rgb, samples.t, rays.background, rays.target,
         step_size, huber, LOSS_SCALE, rays.color, rays.transmittance, rays.depth, rays.loss, samples.d_density,
         samples.d_rgb, scratch.alive, scratch.alive_count, TRACE_RAYS, TRACE_STEPS,
@@ -178,7 +192,7 @@ def composite_loss(rays, samples, step_size, huber):
 
 def mark_seen(rays, samples, grid, clock, step_size):
     behind = math.ceil(SEEN_DEPTH / grid.resolution / step_size)
-    occupancy.mark_seen[_programs(rays.capacity, TRACE_RAYS)](
+    occupancy.mark_seen[_ray_programs(rays, samples, TRACE_RAYS)](
         rays.active, rays.first, rays.count, samples.density, samples.position, clock.step, grid.seen, step_size,
         behind, grid.resolution, TRACE_RAYS, TRACE_STEPS,
     )
@@ -189,18 +203,19 @@ def evaluate_backward(field, rays, samples):
     if not scratch.fused:
         wide.evaluate_backward(field, rays, samples, scratch.alive, scratch.alive_count)
         return
-    mlp.evaluate_backward[(min(scratch.programs, triton.cdiv(samples.capacity, MLP_BACKWARD_BLOCK)),)](
+    mlp.evaluate_backward[_mlp_programs(samples, samples.capacity, MLP_BACKWARD_BLOCK)](
         samples.encoding, samples.ray, rays.direction, field.compute_weights, scratch.alive, scratch.alive_count,
         samples.d_density, samples.d_rgb, samples.d_encoding, field.weight_gradient, **scratch.network,
-        BLOCK=MLP_BACKWARD_BLOCK,
+        BLOCK=MLP_BACKWARD_BLOCK, num_stages=1,
     )
 
 
 def encode_backward(field, samples):
     scratch = samples.scratch
-    encoding.encode_backward[(triton.cdiv(2 * samples.capacity, ENCODING_BLOCK), field.network.levels)](
+    blocks = triton.cdiv(samples.capacity, SCATTER_LANES // 2 * SCATTER_RUN)
+    encoding.encode_backward[(blocks, field.network.levels)](
         samples.position, scratch.alive, scratch.alive_count, samples.d_encoding, *_levels(field),
-        field.table_gradient, *_features(field),
+        field.table_gradient, *_features(field), SCATTER_LANES, SCATTER_RUN,
     )
 
 

@@ -48,7 +48,7 @@ def update(
     tl.store(second_ptr + i, second, mask=mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["steps"])
 def adam(
     table_ptr, compute_table_ptr, table_gradient_ptr, table_first_ptr, table_second_ptr, table_size,
     weights_ptr, compute_weights_ptr, weight_gradient_ptr, weights_first_ptr, weights_second_ptr, weight_size,

@@ -1,7 +1,7 @@
 """Compositing along rays (Max 1995), the Huber loss of the result, and its gradient at every sample.
 
-A program handles RAYS rays and reads STEPS of their samples at a time, so that rays of a few samples take
-one round of loads; sums along a ray are scans over the tile's rows.
+A program handles RAYS rays at a time and reads STEPS of their samples at once; sums along a ray are scans
+over the tile's rows. The rays in use are shared out among the programs: the buffer has room for far more.
 """
 import math
 
@@ -16,10 +16,10 @@ MAX_THICKNESS = tl.constexpr(32.0)  # of one sample: exp(-32) of the light passe
 
 
 @triton.jit
-def load_rays(active_ptr, first_ptr, count_ptr, RAYS: tl.constexpr):
-    """(ray, whether it is in use, first sample, samples: none for rays that found no room)."""
-    i = tl.program_id(0) * RAYS + tl.arange(0, RAYS)
-    mask = i < tl.load(active_ptr)
+def load_rays(block, active, first_ptr, count_ptr, RAYS: tl.constexpr):
+    """(ray, whether it is in use, first sample, samples: none without room, whether it found room)."""
+    i = block * RAYS + tl.arange(0, RAYS)
+    mask = i < active
     count = tl.load(count_ptr + i, mask=mask, other=0)
     return i, mask, tl.load(first_ptr + i, mask=mask, other=0), tl.maximum(count, 0), mask & (count >= 0)
 
@@ -72,12 +72,16 @@ def composite(
     color_ptr, transmittance_ptr, depth_ptr, RAYS: tl.constexpr, STEPS: tl.constexpr,
 ):  # fmt: skip
     """color (R,3), transmittance (R,) and depth (R,) of the rays in use."""
-    i, mask, first, count, _ = load_rays(active_ptr, first_ptr, count_ptr, RAYS)
-    red, green, blue, depth, reached, _ = trace(density_ptr, rgb_ptr, t_ptr, first, count, step_size, RAYS, STEPS)
-    left = tl.exp(-reached)
-    background = load_vector(background_ptr, i, mask)
-    color = (red + left * background[0], green + left * background[1], blue + left * background[2])
-    store_rays(i, mask, color, left, depth, color_ptr, transmittance_ptr, depth_ptr)
+    active = tl.load(active_ptr)
+    for block in range(tl.program_id(0), tl.cdiv(active, RAYS), tl.num_programs(0)):
+        i, mask, first, count, placed = load_rays(block, active, first_ptr, count_ptr, RAYS)
+        red, green, blue, depth, reached, lit_count = trace(
+            density_ptr, rgb_ptr, t_ptr, first, count, step_size, RAYS, STEPS
+        )
+        left = tl.exp(-reached)
+        background = load_vector(background_ptr, i, mask)
+        color = (red + left * background[0], green + left * background[1], blue + left * background[2])
+        store_rays(i, mask, color, left, depth, color_ptr, transmittance_ptr, depth_ptr)
 
 
 @triton.jit
@@ -103,43 +107,45 @@ def composite_loss(
     2022; the sum is the final colour less what lies in front. Its three channels are wanted only in a product
     with d loss / d colour, so that product is what is summed.
     """
-    if tl.program_id(0) * RAYS >= tl.load(active_ptr):
-        return
-    i, mask, first, count, placed = load_rays(active_ptr, first_ptr, count_ptr, RAYS)
-    red, green, blue, depth, reached, lit_count = trace(
-        density_ptr, rgb_ptr, t_ptr, first, count, step_size, RAYS, STEPS
-    )
-    left = tl.exp(-reached)
-    background = load_vector(background_ptr, i, mask)
-    color = (red + left * background[0], green + left * background[1], blue + left * background[2])
-    store_rays(i, mask, color, left, depth, color_ptr, transmittance_ptr, depth_ptr)
+    active = tl.load(active_ptr)
+    for block in range(tl.program_id(0), tl.cdiv(active, RAYS), tl.num_programs(0)):
+        i, mask, first, count, placed = load_rays(block, active, first_ptr, count_ptr, RAYS)
+        red, green, blue, depth, reached, lit_count = trace(
+            density_ptr, rgb_ptr, t_ptr, first, count, step_size, RAYS, STEPS
+        )
+        left = tl.exp(-reached)
+        background = load_vector(background_ptr, i, mask)
+        color = (red + left * background[0], green + left * background[1], blue + left * background[2])
+        store_rays(i, mask, color, left, depth, color_ptr, transmittance_ptr, depth_ptr)
 
-    target = load_vector(target_ptr, i, mask)
-    loss = huber_loss(color[0] - target[0], threshold) + huber_loss(color[1] - target[1], threshold)
-    loss += huber_loss(color[2] - target[2], threshold)
-    tl.store(loss_ptr + i, tl.where(placed, loss / 3.0, 0.0), mask=mask)
-    norm = loss_scale / (3.0 * tl.load(active_ptr).to(tl.float32))
-    d_red = (norm * huber_slope(color[0] - target[0], threshold))[:, None]
-    d_green = (norm * huber_slope(color[1] - target[1], threshold))[:, None]
-    d_blue = (norm * huber_slope(color[2] - target[2], threshold))[:, None]
-    whole = d_red * color[0][:, None] + d_green * color[1][:, None] + d_blue * color[2][:, None]
+        target = load_vector(target_ptr, i, mask)
+        loss = huber_loss(color[0] - target[0], threshold) + huber_loss(color[1] - target[1], threshold)
+        loss += huber_loss(color[2] - target[2], threshold)
+        tl.store(loss_ptr + i, tl.where(placed, loss / 3.0, 0.0), mask=mask)
+        norm = loss_scale / (3.0 * active.to(tl.float32))
+        d_red = (norm * huber_slope(color[0] - target[0], threshold))[:, None]
+        d_green = (norm * huber_slope(color[1] - target[1], threshold))[:, None]
+        d_blue = (norm * huber_slope(color[2] - target[2], threshold))[:, None]
+        whole = d_red * color[0][:, None] + d_green * color[1][:, None] + d_blue * color[2][:, None]
 
-    listed = tl.cumsum(lit_count, 0) - lit_count
-    total = tl.sum(lit_count, 0)
-    if total > 0:
-        listed += tl.atomic_add(alive_count_ptr, total, sem="relaxed")
-    passed, in_front = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.float32)
-    for done in range(0, tl.max(count, 0), STEPS):
-        sample, exists, lit, thickness, before = load_samples(density_ptr, first, count, done, passed, step_size, STEPS)
-        after = before * tl.exp(-thickness)
-        weight = tl.where(lit, before - after, 0.0)
-        rgb = load_vector(rgb_ptr, sample, lit)
-        product = d_red * rgb[0] + d_green * rgb[1] + d_blue * rgb[2]
-        behind = whole - in_front[:, None] - tl.cumsum(weight * product, 1)
-        d_density = tl.where(lit, step_size * (after * product - behind), 0.0)
-        tl.store(d_density_ptr + sample, d_density, mask=exists)
-        store_vector(d_rgb_ptr, sample, weight * d_red, weight * d_green, weight * d_blue, exists)
-        number = done + tl.arange(0, STEPS)[None, :]  # light reaches the first lit_count samples of a ray
-        tl.store(alive_ptr + listed[:, None] + number, sample, mask=lit)
-        in_front += tl.sum(weight * product, 1)
-        passed += tl.sum(thickness, 1)
+        listed = tl.cumsum(lit_count, 0) - lit_count
+        total = tl.sum(lit_count, 0)
+        if total > 0:
+            listed += tl.atomic_add(alive_count_ptr, total, sem="relaxed")
+        passed, in_front = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.float32)
+        for done in range(0, tl.max(count, 0), STEPS):
+            sample, exists, lit, thickness, before = load_samples(
+                density_ptr, first, count, done, passed, step_size, STEPS
+            )
+            after = before * tl.exp(-thickness)
+            weight = tl.where(lit, before - after, 0.0)
+            rgb = load_vector(rgb_ptr, sample, lit)
+            product = d_red * rgb[0] + d_green * rgb[1] + d_blue * rgb[2]
+            behind = whole - in_front[:, None] - tl.cumsum(weight * product, 1)
+            d_density = tl.where(lit, step_size * (after * product - behind), 0.0)
+            tl.store(d_density_ptr + sample, d_density, mask=exists)
+            store_vector(d_rgb_ptr, sample, weight * d_red, weight * d_green, weight * d_blue, exists)
+            number = done + tl.arange(0, STEPS)[None, :]  # light reaches the first lit_count samples of a ray
+            tl.store(alive_ptr + listed[:, None] + number, sample, mask=lit)
+            in_front += tl.sum(weight * product, 1)
+            passed += tl.sum(thickness, 1)

@@ -39,7 +39,7 @@ def load_level(scale_ptr, resolution_ptr, offset_ptr, hashed_ptr, level):
     return tl.load(scale_ptr + level), tl.load(resolution_ptr + level), first, size, tl.load(hashed_ptr + level) != 0
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["capacity"])
 def encode(
     position_ptr, count_ptr, table_ptr, scale_ptr, resolution_ptr, offset_ptr, hashed_ptr, encoding_ptr, capacity,
     LEVELS: tl.constexpr, FEATURES: tl.constexpr, FEATURE_BLOCK: tl.constexpr, BLOCK: tl.constexpr,
@@ -69,39 +69,58 @@ def encode(
 
 
 @triton.jit
+def scatter(d_level_ptr, sums, x, y, z, upper, resolution, hashed, size, mask, FEATURES: tl.constexpr):
+    """Adds to a level's gradient the sums of four of the corners of each cell: those with x + upper."""
+    f = tl.arange(0, sums[0].shape[1])[None, :]
+    for corner in tl.static_range(4):
+        entry = vertex_entry(x + upper, y + corner % 2, z + corner // 2, resolution, hashed, size)
+        wanted = mask & (tl.sum(tl.abs(sums[corner]), 1) != 0.0)
+        tl.atomic_add(
+            d_level_ptr + entry[:, None] * FEATURES + f, sums[corner].to(d_level_ptr.dtype.element_ty),
+            mask=wanted[:, None] & (f < FEATURES), sem="relaxed",
+        )  # fmt: skip
+
+
+@triton.jit
 def encode_backward(
     position_ptr, alive_ptr, alive_count_ptr, d_encoding_ptr, scale_ptr, resolution_ptr, offset_ptr, hashed_ptr,
     d_table_ptr,
-    LEVELS: tl.constexpr, FEATURES: tl.constexpr, FEATURE_BLOCK: tl.constexpr, BLOCK: tl.constexpr,
+    LEVELS: tl.constexpr, FEATURES: tl.constexpr, FEATURE_BLOCK: tl.constexpr, LANES: tl.constexpr, RUN: tl.constexpr,
 ):  # fmt: skip
     """Adds to d_table what the samples alive[j] with d_encoding[j] contribute.
 
-    Two rows of a block share a sample: one for the lower, one for the upper corners along x. These lie side by
-    side in the table in seven cases of eight, dense or hashed, and then one memory transaction updates both.
+    Atomic additions are what this costs. Samples that follow one another on a ray often share a coarse level's
+    cell: each lane walks along RUN samples and adds up what they owe to one cell before it goes to memory. Two
+    lanes share a run, one for the lower, one for the upper corners along x. These lie side by side in the table
+    in seven cases of eight, dense or hashed, so that one memory transaction updates both.
     """
     level = tl.program_id(1)
     count = tl.load(alive_count_ptr)
-    if tl.program_id(0) * (BLOCK // 2) >= count:
+    if tl.program_id(0) * (LANES // 2 * RUN) >= count:
         return
-    row = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    f = tl.arange(0, FEATURE_BLOCK)
-    j, upper = row // 2, row % 2
-    mask = j < count
-    i = tl.load(alive_ptr + j, mask=mask, other=0)
+    lane = tl.program_id(0) * LANES + tl.arange(0, LANES)
+    upper = lane % 2
+    f = tl.arange(0, FEATURE_BLOCK)[None, :]
     scale, resolution, first, size, hashed = load_level(scale_ptr, resolution_ptr, offset_ptr, hashed_ptr, level)
-    x, y, z, fx, fy, fz = level_cell(position_ptr, i, mask, scale)
-    gradient = tl.load(
-        d_encoding_ptr + (j * LEVELS + level)[:, None] * FEATURES + f[None, :],
-        mask=mask[:, None] & (f < FEATURES)[None, :], other=0.0,
-    ).to(tl.float32)  # fmt: skip
-    wanted = (tl.sum(tl.abs(gradient), 1) != 0.0)[:, None] & (f < FEATURES)[None, :]
-    entries_ptr = d_table_ptr + first.to(tl.int64) * FEATURES
-    weight_x = tl.where(upper == 1, fx, 1.0 - fx)
-    for corner in tl.static_range(4):
-        entry = vertex_entry(x + upper, y + corner % 2, z + corner // 2, resolution, hashed, size)
-        weight = weight_x * (fy if corner % 2 else 1.0 - fy)
-        weight *= fz if corner // 2 else 1.0 - fz
-        tl.atomic_add(
-            entries_ptr + entry[:, None] * FEATURES + f[None, :],
-            (weight[:, None] * gradient).to(d_table_ptr.dtype.element_ty), mask=wanted, sem="relaxed",
+    d_level_ptr = d_table_ptr + first.to(tl.int64) * FEATURES
+    none = tl.zeros((LANES, FEATURE_BLOCK), tl.float32)
+    sums = (none, none, none, none)
+    x, y, z = tl.zeros((LANES,), tl.int32), tl.zeros((LANES,), tl.int32), tl.zeros((LANES,), tl.int32)
+    for n in range(RUN):
+        j = lane // 2 * RUN + n
+        mask = j < count
+        i = tl.load(alive_ptr + j, mask=mask, other=0)
+        new_x, new_y, new_z, fx, fy, fz = level_cell(position_ptr, i, mask, scale)
+        place = d_encoding_ptr + (j * LEVELS + level)[:, None] * FEATURES + f
+        gradient = tl.load(place, mask=mask[:, None] & (f < FEATURES), other=0.0).to(tl.float32)
+        moved = (new_x != x) | (new_y != y) | (new_z != z)
+        scatter(d_level_ptr, sums, x, y, z, upper, resolution, hashed, size, moved, FEATURES)
+        x, y, z = new_x, new_y, new_z
+        gradient *= tl.where(upper == 1, fx, 1.0 - fx)[:, None]
+        below, above = gradient * (1.0 - fz)[:, None], gradient * fz[:, None]
+        kept = tl.where(moved, 0.0, 1.0)[:, None]
+        sums = (
+            sums[0] * kept + below * (1.0 - fy)[:, None], sums[1] * kept + below * fy[:, None],
+            sums[2] * kept + above * (1.0 - fy)[:, None], sums[3] * kept + above * fy[:, None],
         )  # fmt: skip
+    scatter(d_level_ptr, sums, x, y, z, upper, resolution, hashed, size, lane >= 0, FEATURES)

@@ -176,7 +176,7 @@ def density_of(raw):
     return tl.exp(tl.minimum(first_column(raw), LOG_DENSITY_LIMIT))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["capacity"])
 def evaluate(
     encoding_ptr, ray_ptr, direction_ptr, weights_ptr, count_ptr, capacity, density_ptr, rgb_ptr, COLOR: tl.constexpr,
     INPUTS: tl.constexpr, WIDTH: tl.constexpr, LAYERS: tl.constexpr, GEOMETRY: tl.constexpr,

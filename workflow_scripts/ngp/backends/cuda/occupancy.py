@@ -19,22 +19,23 @@ def mark_seen(
     RAYS: tl.constexpr, STEPS: tl.constexpr,
 ):  # fmt: skip
     """Notes the step in the cells of the samples that light reaches, and of the next `behind` of each ray."""
-    if tl.program_id(0) * RAYS >= tl.load(active_ptr):
-        return
-    i, mask, first, count, placed = load_rays(active_ptr, first_ptr, count_ptr, RAYS)
-    step = tl.load(step_ptr)
-    passed, dark_count = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.int32)
-    for done in range(0, tl.max(count, 0), STEPS):
-        sample, exists, lit, thickness, before = load_samples(density_ptr, first, count, done, passed, step_size, STEPS)
-        dark = (exists & ~lit).to(tl.int32)
-        near = exists & (dark_count[:, None] + tl.cumsum(dark, 1) <= behind)
-        x, y, z = load_vector(position_ptr, sample, near)
-        tl.store(seen_ptr + grid_cell(x, y, z, resolution), step, mask=near)
-        dark_count += tl.sum(dark, 1)
-        passed += tl.sum(thickness, 1)
+    active, step = tl.load(active_ptr), tl.load(step_ptr)
+    for block in range(tl.program_id(0), tl.cdiv(active, RAYS), tl.num_programs(0)):
+        i, mask, first, count, placed = load_rays(block, active, first_ptr, count_ptr, RAYS)
+        passed, dark_count = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.int32)
+        for done in range(0, tl.max(count, 0), STEPS):
+            sample, exists, lit, thickness, before = load_samples(
+                density_ptr, first, count, done, passed, step_size, STEPS
+            )
+            dark = (exists & ~lit).to(tl.int32)
+            near = exists & (dark_count[:, None] + tl.cumsum(dark, 1) <= behind)
+            x, y, z = load_vector(position_ptr, sample, near)
+            tl.store(seen_ptr + grid_cell(x, y, z, resolution), step, mask=near)
+            dark_count += tl.sum(dark, 1)
+            passed += tl.sum(thickness, 1)
 
 
-@triton.jit(do_not_specialize=["total", "seed"])
+@triton.jit(do_not_specialize=["total", "seed", "visited"])
 def visit(
     cells_ptr, cursor_ptr, step_ptr, total, seed, visited, resolution, position_ptr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -49,7 +50,7 @@ def visit(
     store_vector(position_ptr, i, x, y, z, mask)
 
 
-@triton.jit(do_not_specialize=["total"])
+@triton.jit(do_not_specialize=["total", "visited"])
 def keep_maximum(
     cells_ptr, cursor_ptr, density_ptr, total, visited, decay, grid_density_ptr, sum_ptr, any_ptr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -103,7 +104,7 @@ def occupy(
         tl.store(any_ptr, 1)
 
 
-@triton.jit(do_not_specialize=["total"])
+@triton.jit(do_not_specialize=["total", "visited"])
 def finish_update(
     cells_ptr, grid_density_ptr, step_ptr, cursor_ptr, sum_ptr, any_ptr, total, visited, threshold, warmup,
     occupied_ptr, BLOCK: tl.constexpr,

@@ -122,51 +122,57 @@ def grid_cell(x, y, z, resolution):
 
 
 @triton.jit
+def points(ox, oy, oz, dx, dy, dz, start, step, step_size, STEPS: tl.constexpr):
+    """t and the points x, y, z (RAYS, STEPS) of the march steps from number `step` on."""
+    t = start[:, None] + (step + tl.arange(0, STEPS))[None, :].to(tl.float32) * step_size
+    return t, ox[:, None] + t * dx[:, None], oy[:, None] + t * dy[:, None], oz[:, None] + t * dz[:, None]
+
+
+@triton.jit
 def march(
     active_ptr, origin_ptr, direction_ptr, jitter_ptr, occupied_ptr, resolution, step_size, rays, capacity,
     first_ptr, count_ptr, asked_ptr, position_ptr, t_ptr, ray_ptr, RAYS: tl.constexpr, STEPS: tl.constexpr,
 ):  # fmt: skip
-    """Places the samples of RAYS rays: counts them, takes room for them, then writes them.
+    """Places the samples of RAYS rays at a time: counts them, takes room for them, then writes them.
 
     Every step of a ray is looked up: a tile of RAYS x STEPS at once hides the latency that a walk from
     cell to cell would pay for every cell. The walk is made twice, since its lookups are in the cache then.
     """
-    i = tl.program_id(0) * RAYS + tl.arange(0, RAYS)
-    active = i < tl.load(active_ptr)
-    ox, oy, oz = load_vector(origin_ptr, i, active)
-    dx, dy, dz = load_vector(direction_ptr, i, active)
-    near_x, far_x = slab(ox, dx)
-    near_y, far_y = slab(oy, dy)
-    near_z, far_z = slab(oz, dz)
-    near = tl.maximum(tl.maximum(near_x, near_y), tl.maximum(near_z, 0.0))
-    far = tl.minimum(tl.minimum(far_x, far_y), far_z)
-    start = near + tl.load(jitter_ptr + i, mask=active, other=0.0) * step_size
-    far = tl.where(active, far, -FAR)
-    steps = tl.max(tl.ceil(tl.maximum(far - start, 0.0) / step_size), 0).to(tl.int32)
+    in_use = tl.load(active_ptr)
+    for block in range(tl.program_id(0), tl.cdiv(rays, RAYS), tl.num_programs(0)):
+        i = block * RAYS + tl.arange(0, RAYS)
+        count = tl.zeros((RAYS,), tl.int32)
+        if block * RAYS < in_use:
+            active = i < in_use
+            ox, oy, oz = load_vector(origin_ptr, i, active)
+            dx, dy, dz = load_vector(direction_ptr, i, active)
+            near_x, far_x = slab(ox, dx)
+            near_y, far_y = slab(oy, dy)
+            near_z, far_z = slab(oz, dz)
+            near = tl.maximum(tl.maximum(near_x, near_y), tl.maximum(near_z, 0.0))
+            far = tl.where(active, tl.minimum(tl.minimum(far_x, far_y), far_z), -FAR)
+            start = near + tl.load(jitter_ptr + i, mask=active, other=0.0) * step_size
+            steps = tl.max(tl.ceil(tl.maximum(far - start, 0.0) / step_size), 0).to(tl.int32)
+            for step in range(0, steps, STEPS):
+                t, x, y, z = points(ox, oy, oz, dx, dy, dz, start, step, step_size, STEPS)
+                hit = tl.load(occupied_ptr + grid_cell(x, y, z, resolution), mask=t < far[:, None], other=0) != 0
+                count += tl.sum(hit.to(tl.int32), 1)
 
-    count = tl.zeros((RAYS,), tl.int32)
-    for step in range(0, steps, STEPS):
-        t = start[:, None] + (step + tl.arange(0, STEPS))[None, :].to(tl.float32) * step_size
-        x, y, z = ox[:, None] + t * dx[:, None], oy[:, None] + t * dy[:, None], oz[:, None] + t * dz[:, None]
-        hit = tl.load(occupied_ptr + grid_cell(x, y, z, resolution), mask=t < far[:, None], other=0) != 0
-        count += tl.sum(hit.to(tl.int32), 1)
-
-    total = tl.sum(count, 0)
-    first = tl.cumsum(count, 0) - count
-    if total > 0:
-        first += tl.atomic_add(asked_ptr, total, sem="relaxed")
-    fits = (first + count <= capacity) | (count == 0)
-    tl.store(first_ptr + i, first, mask=i < rays)
-    tl.store(count_ptr + i, tl.where(fits, count, -1), mask=i < rays)
-
-    for step in range(0, tl.where(total > 0, steps, 0), STEPS):
-        t = start[:, None] + (step + tl.arange(0, STEPS))[None, :].to(tl.float32) * step_size
-        x, y, z = ox[:, None] + t * dx[:, None], oy[:, None] + t * dy[:, None], oz[:, None] + t * dz[:, None]
-        hit = tl.load(occupied_ptr + grid_cell(x, y, z, resolution), mask=t < far[:, None], other=0) != 0
-        place = first[:, None] + tl.cumsum(hit.to(tl.int32), 1) - 1
-        first += tl.sum(hit.to(tl.int32), 1)
-        mask = hit & fits[:, None]
-        tl.store(t_ptr + place, t, mask=mask)
-        tl.store(ray_ptr + place, i[:, None] + tl.zeros((RAYS, STEPS), tl.int32), mask=mask)
-        x, y, z = tl.clamp(x, 0.0, 1.0), tl.clamp(y, 0.0, 1.0), tl.clamp(z, 0.0, 1.0)
-        store_vector(position_ptr, place, x, y, z, mask)
+            total = tl.sum(count, 0)
+            first = tl.cumsum(count, 0) - count
+            if total > 0:
+                first += tl.atomic_add(asked_ptr, total, sem="relaxed")
+            fits = (first + count <= capacity) | (count == 0)
+            count = tl.where(fits, count, -1)
+            tl.store(first_ptr + i, first, mask=active)
+            for step in range(0, tl.where(total > 0, steps, 0), STEPS):
+                t, x, y, z = points(ox, oy, oz, dx, dy, dz, start, step, step_size, STEPS)
+                hit = tl.load(occupied_ptr + grid_cell(x, y, z, resolution), mask=t < far[:, None], other=0) != 0
+                place = first[:, None] + tl.cumsum(hit.to(tl.int32), 1) - 1
+                first += tl.sum(hit.to(tl.int32), 1)
+                mask = hit & fits[:, None]
+                tl.store(t_ptr + place, t, mask=mask)
+                tl.store(ray_ptr + place, tl.broadcast_to(i[:, None], (RAYS, STEPS)), mask=mask)
+                x, y, z = tl.clamp(x, 0.0, 1.0), tl.clamp(y, 0.0, 1.0), tl.clamp(z, 0.0, 1.0)
+                store_vector(position_ptr, place, x, y, z, mask)
+        tl.store(count_ptr + i, count, mask=i < rays)

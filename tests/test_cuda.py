@@ -1,0 +1,43 @@
+"""The cuda backend on machines without a GPU: its kernels in Triton's interpreter, and through its compiler."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("triton")
+TESTS = Path(__file__).resolve().parent
+
+
+def run(arguments, **environment):
+    done = subprocess.run([sys.executable, *arguments], cwd=TESTS.parent, env={**os.environ, **environment},
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
+    return done.stdout
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="test_stages.py runs the kernels on the GPU itself")
+def test_the_stages_in_triton_s_interpreter():
+    """The switch to the interpreter works only before Triton's import, hence the process of its own."""
+    stages = [str(TESTS / "test_stages.py"), "-k", "[cuda", "-q", "-p", "no:cacheprovider"]
+    report = run(["-m", "pytest", *stages], TRITON_INTERPRET="1")
+    assert int(report.split(" passed")[0].split()[-1]) > 40
+
+
+@pytest.mark.parametrize("capability", [86, 90])
+def test_every_kernel_compiles(capability, tmp_path):
+    """What the interpreter lets pass: types that change in a loop, shared memory that a GPU does not have."""
+    report = run([str(TESTS / "compile_kernels.py"), str(capability)], TRITON_CACHE_DIR=str(tmp_path))
+    assert report.count(" bytes of shared memory") > 15
+
+
+def test_without_a_gpu_the_backend_says_so():
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    code = "from ngp import backends; print(backends.select('auto').__name__); backends.select('cuda')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=TESTS.parent / "workflow_scripts", capture_output=True,
+                          text=True)
+    assert done.returncode == 1 and done.stdout.strip() == "ngp.backends.cpu"
+    assert "backend cuda cannot run here" in done.stderr and "CUDA" in done.stderr
