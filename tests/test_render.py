@@ -6,6 +6,7 @@ By default with the bpy module of the project; with ``-m blenders`` with all oth
 import math
 import re
 import shutil
+import subprocess
 
 import imageio.v3 as iio
 import numpy as np
@@ -14,8 +15,20 @@ import pytest
 
 from blender_versions import OTHERS, command
 from files import UserError
-from scene_helpers import BLENDER_PYTHON, BOX_FACES, SHARED, WORKER, Blender, box_corners, from_side, sphere, write_obj
+from scene_helpers import (
+    BLENDER_PYTHON,
+    BOX_FACES,
+    ROOT,
+    SHARED,
+    WORKER,
+    Blender,
+    box_corners,
+    from_side,
+    sphere,
+    write_obj,
+)
 
+VERSIONS = ["default"] + [pytest.param(version, marks=pytest.mark.blenders) for version in OTHERS]
 SIDES = [(0, 0), (90, 0), (180, 0), (270, 0), (0, 90), (0, -90)]
 SHEET = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], float)  # seen from +z of a z-up file
 CUBE = box_corners()
@@ -23,7 +36,7 @@ CUBE = box_corners()
 
 @pytest.fixture(
     scope="session",
-    params=["default"] + [pytest.param(version, marks=pytest.mark.blenders) for version in OTHERS],
+    params=VERSIONS,
 )
 def blender(request, tmp_path_factory):
     words = [BLENDER_PYTHON, WORKER] if request.param == "default" else command(request.param, WORKER)
@@ -140,6 +153,24 @@ def test_outputs_appear_whole_or_not_at_all(blender, cube, tmp_path):
     np.testing.assert_array_equal(np.stack([iio.imread(p) for p in sorted(first.folder.glob("*.png"))]), before)
     (cube.parent / "model.mtl").write_text(WHITE)
     assert len(blender.render(cube, folder=folder, views=2).images) == 2  # none of the three views remains
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_program(version, cube, tmp_path):
+    """Exit status and output; what stands in the log when all goes well is one line a view."""
+    program = ROOT / "workflow_scripts/render.py"
+    words = [BLENDER_PYTHON, program] if version == "default" else command(version, program)
+    words += ["--"] if "-P" in words else []
+    words += ["--object", "box", "--split", "val", "--settings", '{"views": 2, "resolution": [16, 16]}']
+    words += ["--images", tmp_path / "val", "--transforms", tmp_path / "transforms_val.json", "--model"]
+    done = subprocess.run(words + [cube], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r"^view \d of 2: .*%.* s$", done.stdout, re.M)) == 2
+    assert len(done.stdout.splitlines()) <= 5  # the executable greets and leaves
+    assert (tmp_path / "val/001.png").exists() and (tmp_path / "transforms_val.json").exists()
+    failed = subprocess.run(words + [tmp_path / "none.obj"], capture_output=True, text=True)
+    assert failed.returncode == 1
+    assert failed.stderr == f"error: object box: {tmp_path}/none.obj: No such file or directory\n"
 
 
 # ---------------------------------------------------------------- light
@@ -301,11 +332,6 @@ def test_vertex_colours_without_a_material(blender, tmp_path):
     assert (colors[:, 1] > 2 * colors[:, 0]).all()
 
 
-def truncated(path):
-    write_png(path, np.full((64, 64, 3), 90))
-    path.write_bytes(path.read_bytes()[:60])
-
-
 def test_a_missing_texture_is_an_error_that_names_object_file_and_reason(blender, tmp_path):
     model = textured_cube(tmp_path, "map_Kd wood/oak.png")
     with pytest.raises(UserError, match=r"model\.obj: texture not found.*'wood/oak\.png' of material 'm'"):
@@ -318,10 +344,8 @@ def test_a_missing_texture_is_an_error_that_names_object_file_and_reason(blender
 @pytest.mark.parametrize("damage", ["junk", "truncated", "empty"])
 def test_a_corrupt_texture_is_an_error(blender, tmp_path, damage):
     path = tmp_path / "oak.png"
-    if damage == "truncated":
-        truncated(path)
-    else:
-        path.write_bytes(b"junk" * 50 if damage == "junk" else b"")
+    write_png(path, np.full((64, 64, 3), 90))
+    path.write_bytes({"junk": b"junk" * 50, "truncated": path.read_bytes()[:60], "empty": b""}[damage])
     model = textured_cube(tmp_path, "map_Kd oak.png")
     with pytest.raises(UserError, match=r"texture cannot be read as an image: .*oak\.png of material 'm'"):
         blender.render(model)
@@ -344,11 +368,18 @@ def test_an_object_that_cannot_be_seen_is_an_error(blender, tmp_path):
 
 
 def test_an_empty_view_is_an_error_or_a_warning(blender, tmp_path):
-    """A sheet seen exactly edge on from some views."""
-    model = write_model(tmp_path, SHEET, [("white", [[1, 2, 3, 4]])], WHITE)
-    settings = {"up": "Z", "cameras": {"elevation": [0, 0.001]}, "views": 3, "resolution": [8, 8], "preset": "draft"}
-    with pytest.raises(UserError, match="nothing of the object is seen in"):
+    """Two boxes on the x axis, seen through a keyhole at the middle: only cameras near the axis see one."""
+    size = (0.2, 0.2, 0.2)
+    points = np.vstack([box_corners(size, (x, 0, 0)) for x in (-0.9, 0.9)])
+    faces = BOX_FACES + [[corner + 8 for corner in face] for face in BOX_FACES]
+    model = write_model(tmp_path, points, [("white", faces)], WHITE)
+    cameras = {"azimuth": [0, 90], "elevation": [0, 0], "fov": 5}
+    settings = {"views": 12, "resolution": [8, 8], "cameras": cameras, "fit": False}
+    with pytest.raises(UserError, match=r"nothing of the object is seen in view 0\d\d.*no_visible_pixel: warn"):
         blender.render(model, **settings)
+    rendered = blender.render(model, no_visible_pixel="warn", **settings)
+    empty = [f"{i:03d}" for i, share in enumerate(rendered.record["coverage"]) if share == 0]
+    assert 0 < len(empty) < 12 and f"seen in view {', '.join(empty)}" in rendered.record["warnings"][0]
 
 
 # ---------------------------------------------------------------- real models

@@ -76,7 +76,7 @@ def load_scene(arguments, settings, problems):
 def note_unseen_material(material, model, problems):
     """Warn of a material that cannot be seen, or whose shape cannot, because the file says so."""
     if material.opacity <= 0 and material.opacity_texture is None:
-        problems.warn(f"{model}: material {material.name!r} is fully transparent (d 0)")
+        problems.warn(f"{model}: material {material.name!r} is fully transparent (d 0 or Tr 1)")
     elif material.texture is None and not any(material.color) and not any(material.emission):
         problems.warn(f"{model}: material {material.name!r} is black (Kd 0 0 0, no texture)")
 
@@ -165,6 +165,7 @@ def render(arguments):
 
 def main():
     """Exit status 0, or 1 after one line that names the object, the file and the reason."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # names in files may be no text that the terminal can show
     in_executable = not sys.argv[0].endswith(".py") and "--" in sys.argv
     arguments = parse_arguments(sys.argv[sys.argv.index("--") + 1 :] if in_executable else sys.argv[1:])
     try:

@@ -2,7 +2,16 @@
 
 import bpy
 
+from files import UserError
+
 VERSION = bpy.app.version
+OLDEST = (2, 90, 0)
+
+
+def require_supported_version():
+    """Raise UserError in a Blender that is too old."""
+    if VERSION < OLDEST:
+        raise UserError(f"Blender {bpy.app.version_string} is too old: 2.90 or newer is needed")
 
 
 def socket(node: bpy.types.Node, *names):
