@@ -17,12 +17,16 @@ def load_images(palette, used, model, problems):
         for texture in palette[index].used_textures():
             if texture.path in images or texture.path in broken:
                 continue
-            image = bpy.data.images.load(texture.path)
-            if tuple(image.size) == (0, 0):  # decoded by this access; has_data can be True for a broken file
+            try:
+                image = bpy.data.images.load(texture.path)
+                readable = tuple(image.size) != (0, 0)  # decodes the file; has_data can be True for a broken one
+            except RuntimeError:  # no right to read it
+                readable = False
+            if readable:
+                image.alpha_mode = "CHANNEL_PACKED"  # colours as they are, even where alpha is 0
+                images[texture.path] = image
+            else:
                 broken[texture.path] = palette[index].name
-                continue
-            image.alpha_mode = "CHANNEL_PACKED"  # colours as they are, even where alpha is 0
-            images[texture.path] = image
     if broken:
         textures = [f"{path} of material {name!r}" for path, name in broken.items()]
         report_textures(problems, model, textures, "cannot be read as an image")
