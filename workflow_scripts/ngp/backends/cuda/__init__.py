@@ -26,13 +26,15 @@ LOSS_SCALE = 2.0**14
 
 BLOCK = 256  # of kernels with one element a lane
 ENCODING_BLOCK = 128
-SCATTER_LANES, SCATTER_RUN = 128, 8  # lanes of a program of the encoding's backward stage, samples each walks along
+# Lanes of a program of the encoding's backward stage, and samples that each walks along. With as many lanes as
+# threads, a thread holds a whole table entry; with fewer its features would be added one by one.
+SCATTER_LANES, SCATTER_RUN = 128, 8
 MARCH_RAYS, MARCH_STEPS = 4, 64  # tile of rays and steps of a marching program
 TRACE_RAYS, TRACE_STEPS = 4, 32  # tile of rays and samples of a compositing program
 RAY_PROGRAMS = 8  # programs a multiprocessor that share out the rays
 MLP_BLOCK, MLP_BACKWARD_BLOCK = 128, 64  # samples of a program of 4 warps
 MLP_PROGRAMS = 2  # programs a multiprocessor
-ADAM_BLOCK = 1024
+ADAM_BLOCK = 512
 
 
 def unavailable():
