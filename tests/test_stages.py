@@ -347,6 +347,19 @@ def test_gradients_where_some_rays_find_no_room(backend):
     compare_gradients(backend, NETWORKS["wide"], 300)
 
 
+def test_a_gpu_with_too_little_shared_memory_for_the_fused_kernel(backend, monkeypatch):
+    if backends.name_of(backend) != "cuda":
+        pytest.skip("only the cuda backend has one")
+    from triton.runtime.errors import OutOfResources
+
+    class TooLarge:
+        def __getitem__(self, grid):
+            raise OutOfResources(200_000, 100_000, "shared memory")
+
+    monkeypatch.setattr(backend.mlp, "evaluate_backward", TooLarge())
+    compare_gradients(backend, NETWORKS["default"], 1280)
+
+
 def compare_gradients(backend, network, capacity):
     scene = Scene(backend, network, capacity=capacity)
     scene.samples.d_rgb.fill_(float("nan")), scene.samples.d_density.fill_(float("nan"))

@@ -12,6 +12,7 @@ import math
 
 import torch
 import triton
+from triton.runtime.errors import OutOfResources
 
 from .. import SEEN_DEPTH
 from . import adam, compositing, encoding, mlp, occupancy, wide
@@ -125,7 +126,7 @@ def draw_rays(views, rays, samples, clock):
     ray_kernels.adapt_ray_count[(1,)](rays.active, samples.count, rays.capacity, samples.capacity)
     ray_kernels.draw_rays[_programs(rays.capacity, BLOCK)](
         rays.active, clock.step, views.pixels, views.rgba, views.pose, views.offset, len(views.pixels), clock.seed,
-        views.rgba.shape[1], views.rgba.shape[2], views.focal, *views.center, views.scale,
+        views.rgba.shape[1], views.rgba.shape[2], views.focal, *views.center, views.jitter, views.scale,
         rays.origin, rays.direction, rays.background, rays.target, rays.jitter, BLOCK,
     )
 
@@ -202,14 +203,17 @@ def mark_seen(rays, samples, grid, clock, step_size):
 
 def evaluate_backward(field, rays, samples):
     scratch = samples.scratch
-    if not scratch.fused:
-        wide.evaluate_backward(field, rays, samples, scratch.alive, scratch.alive_count)
-        return
-    mlp.evaluate_backward[_mlp_programs(samples, samples.capacity, MLP_BACKWARD_BLOCK)](
-        samples.encoding, samples.ray, rays.direction, field.compute_weights, scratch.alive, scratch.alive_count,
-        samples.d_density, samples.d_rgb, samples.d_encoding, field.weight_gradient, **scratch.network,
-        BLOCK=MLP_BACKWARD_BLOCK, num_stages=1,
-    )
+    if scratch.fused:
+        try:
+            mlp.evaluate_backward[_mlp_programs(samples, samples.capacity, MLP_BACKWARD_BLOCK)](
+                samples.encoding, samples.ray, rays.direction, field.compute_weights, scratch.alive,
+                scratch.alive_count, samples.d_density, samples.d_rgb, samples.d_encoding, field.weight_gradient,
+                **scratch.network, BLOCK=MLP_BACKWARD_BLOCK, num_stages=1,
+            )
+            return
+        except OutOfResources:
+            scratch.fused = False  # the first launch tells: this GPU has less shared memory than most
+    wide.evaluate_backward(field, rays, samples, scratch.alive, scratch.alive_count)
 
 
 def encode_backward(field, samples):

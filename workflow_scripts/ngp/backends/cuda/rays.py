@@ -54,7 +54,7 @@ def adapt_ray_count(active_ptr, asked_ptr, rays, samples):
 @triton.jit(do_not_specialize=["pixel_count", "seed", "height", "width"])
 def draw_rays(
     active_ptr, step_ptr, pixels_ptr, rgba_ptr, pose_ptr, offset_ptr, pixel_count, seed, height, width,
-    focal, center_x, center_y, scale,
+    focal, center_x, center_y, spread, scale,
     origin_ptr, direction_ptr, background_ptr, target_ptr, jitter_ptr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """A ray through a random point of a random pixel, over a random background; shapes as in ngp.buffers."""
@@ -67,8 +67,8 @@ def draw_rays(
     choice = tl.umulhi(pick, (i * 0 + pixel_count).to(tl.uint32)).to(tl.int32)
     pixel = tl.load(pixels_ptr + choice, mask=mask, other=0)
     view, row, column = pixel // (height * width), pixel // width % height, pixel % width
-    x = (column + unit(x_word) - center_x) / focal
-    y = -(row + unit(y_word) - center_y) / focal
+    x = (column + 0.5 + (unit(x_word) - 0.5) * spread - center_x) / focal
+    y = -(row + 0.5 + (unit(y_word) - 0.5) * spread - center_y) / focal
     norm = 1.0 / tl.sqrt(x * x + y * y + 1.0)
     alpha = tl.load(rgba_ptr + pixel * 4 + 3, mask=mask, other=0).to(tl.float32) / 255.0
     tl.store(jitter_ptr + i, unit(jitter_word), mask=mask)
