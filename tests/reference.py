@@ -40,8 +40,8 @@ def draw_rays(views, active, seed, step):
     pixel = pixels[(pick * len(pixels)) >> 32]
     view, row, column = pixel // (height * width), pixel // width % height, pixel % width
     local = torch.stack([
-        (column + unit(x) - views.center[0]) / views.focal,
-        -(row + unit(y) - views.center[1]) / views.focal,
+        (column + 0.5 + (unit(x) - 0.5) * views.jitter - views.center[0]) / views.focal,
+        -(row + 0.5 + (unit(y) - 0.5) * views.jitter - views.center[1]) / views.focal,
         -torch.ones(active, dtype=torch.float64),
     ], -1)
     direction = torch.einsum("rij,rj->ri", pose[view, :, :3], local)

@@ -118,12 +118,13 @@ class TrainingViews:
     rgba    (V,H,W,4) uint8, straight alpha     pose    (V,3,4) float32, camera-to-world, OpenGL axes, world units
     pixels  (K,) int32: flat indices into (V,H,W) of the pixels worth drawing
     focal, center (pixels), scale, offset (3,): as in PosedImages
+    jitter  width in pixels of the square around a pixel's middle in which its rays lie
     """
 
-    def __init__(self, images, pixels, scale, offset, device="cpu"):
+    def __init__(self, images, pixels, scale, offset, device="cpu", jitter=1.0):
         self.rgba = torch.as_tensor(images.rgba).contiguous().to(device)
         self.pose = torch.as_tensor(images.pose, dtype=torch.float32).contiguous().to(device)
         self.pixels = pixels.to(device)
         self.focal, self.center = float(images.focal), (float(images.center[0]), float(images.center[1]))
-        self.scale = float(scale)
+        self.scale, self.jitter = float(scale), float(jitter)
         self.offset = torch.as_tensor(offset, dtype=torch.float32).to(device)

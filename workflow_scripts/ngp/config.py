@@ -35,7 +35,7 @@ class NetworkConfig:
     geometry_features: int = setting(16, 1, 64, "outputs of the density MLP; the first is log density")
     color_width: int = setting(64, 8, 256, "width of the colour MLP's hidden layers")
     color_layers: int = setting(2, 1, 8, "hidden layers of the colour MLP")
-    sh_degree: int = setting(4, 1, 4, "spherical-harmonics degree of the view direction (1: no view dependence)")
+    sh_degree: int = setting(4, 1, 4, "spherical-harmonics bands of the view direction (1: no view dependence)")
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,15 @@ class TrainConfig:
     steps: int = setting(4000, 1, 10_000_000, "optimiser steps")
     samples_per_step: int = setting(1 << 16, 256, 1 << 22, "samples a step; the ray count adapts to fill it")
     march_steps: int = setting(512, 16, 8192, "march steps along the unit cube's diagonal")
+    pixel_jitter: float = setting(0.5, 0.0, 2.0, "width in pixels of the square in which a pixel's rays lie")
     learning_rate: float = setting(1e-2, 1e-6, 1.0, "Adam's learning rate after warm-up")
-    warmup_steps: int = setting(50, 0, 100000, "steps of linear learning-rate warm-up")
+    warmup_steps: int = setting(200, 0, 100000, "steps of linear learning-rate warm-up")
     final_rate: float = setting(0.02, 0.0, 1.0, "learning rate at the end, as a fraction of the first")
     decay_start: float = setting(0.3, 0.0, 1.0, "fraction of the run after which the rate falls exponentially")
     beta1: float = setting(0.9, 0.0, 1.0, "Adam's decay of the first moment")
     beta2: float = setting(0.99, 0.0, 1.0, "Adam's decay of the second moment")
     weight_decay: float = setting(1e-6, 0.0, 1.0, "L2 regularisation of the MLPs' weights")
-    huber: float = setting(0.05, 1e-4, 10.0, "residual at which the loss turns from quadratic to linear")
+    huber: float = setting(0.02, 1e-4, 10.0, "residual at which the loss turns from quadratic to linear")
     network: NetworkConfig = NetworkConfig()
     occupancy: OccupancyConfig = OccupancyConfig()
 
@@ -74,20 +75,30 @@ class TrainConfig:
 def default_config(backend, views, pixels):
     """The recipe for `backend` ('cpu', 'cuda', 'tcnn'), `views` training views of `pixels` pixels a side.
 
-    The finest level's cells are about a fifth of a pixel's footprint at the object's distance: finer
-    levels only fit noise when few small views constrain them.
+    What it follows is measured in benchmarks/ablation.csv: a table that has one entry a level for some two dozen
+    training pixels, finest cells of about a quarter of a pixel, march steps of about half a pixel, and fewer
+    directions to tell apart where few views could teach them. Larger than that, it learns the noise.
     """
-    finest = int(min(4096, max(128, 4 * pixels)))
-    table_log2 = 15 if views * pixels * pixels < 4_000_000 else 18
-    march_steps = 512 if pixels <= 200 else 1024
-    if backend == "cpu":
-        return TrainConfig(
-            steps=2500, samples_per_step=24576, march_steps=march_steps,
-            network=NetworkConfig(levels=8, table_log2=table_log2, finest_resolution=finest),
-            occupancy=OccupancyConfig(cells_per_update=32768),
-        )
-    return TrainConfig(
-        march_steps=march_steps, network=NetworkConfig(table_log2=table_log2, finest_resolution=finest)
+    large = pixels > 200
+    network = NetworkConfig(
+        table_log2=int(min(21, max(14, round(math.log2(views * pixels * pixels) - 4.6)))),
+        base_resolution=16 if large else 8,
+        finest_resolution=int(min(4096, max(128, 4 * pixels))),
+        sh_degree=4 if views >= 50 else 3,
+    )
+    recipe = TrainConfig(
+        steps=10000 if large else 3000,
+        samples_per_step=1 << (18 if large else 16),
+        march_steps=int(min(1024, max(256, 2 * pixels))),
+        pixel_jitter=0.25 if large else 0.5,
+        network=network,
+        occupancy=OccupancyConfig(resolution=128 if large else 64),
+    )
+    if backend != "cpu":
+        return recipe
+    # A tenth of the samples: what two cores can do in a minute.
+    return dataclasses.replace(
+        recipe, steps=1500, samples_per_step=24576, network=dataclasses.replace(network, levels=12),
     )
 
 

@@ -27,6 +27,7 @@ class Renderer:
         self.model, self.supersampling = model, supersampling
         self.field = model.field(self.backend)
         self.grid = model.grid(device)
+        self.spread = model.config.pixel_jitter
         self.step_size = math.sqrt(3) / model.config.march_steps
         self.rays = Rays(RAYS_PER_CHUNK[device], device)
         self.samples = Samples(self.rays.capacity * SAMPLES_PER_RAY, model.config.network, dtype, device, training=False)
@@ -56,7 +57,8 @@ class Renderer:
         """(rows, W, 5): rgb, opacity and depth of some rows of the image."""
         n = self.supersampling
         device = self.rays.origin.device
-        inside = (torch.arange(n, dtype=torch.float32, device=device) + 0.5) / n
+        # Spread as in training: there, a ray stood for its whole pixel wherever in that square it lay.
+        inside = 0.5 + ((torch.arange(n, dtype=torch.float32, device=device) + 0.5) / n - 0.5) * self.spread
         x = (torch.arange(width, dtype=torch.float32, device=device)[:, None] + inside).view(1, width, 1, n)
         y = (torch.arange(rows[0], rows[-1] + 1, dtype=torch.float32, device=device)[:, None] + inside)
         x, y = torch.broadcast_tensors((x - center[0]) / focal, ((center[1] - y) / focal).view(-1, 1, n, 1))

@@ -55,7 +55,8 @@ class TrainingRun:
             raise TrainingError("no point of space is inside every view's silhouette: wrong poses, or empty images")
         distance = (torch.as_tensor(images.pose[:, :, 3]) * self.scale + self.offset - 0.5).norm(dim=1).min()
         cell_pixels = images.focal * math.sqrt(3) / config.occupancy.resolution / max(0.5, float(distance) - 0.5)
-        self.views = TrainingViews(images, drawable_pixels(images, cell_pixels + 1), self.scale, self.offset, device)
+        pixels = drawable_pixels(images, cell_pixels + 1)
+        self.views = TrainingViews(images, pixels, self.scale, self.offset, device, config.pixel_jitter)
         self.step_size = math.sqrt(3) / config.march_steps
         self.field = Field(config.network, config.seed, backend.DTYPE, device)
         self.grid = OccupancyGrid(config.occupancy, hull, device, config.seed)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 
 from ...field import MAX_LOG_DENSITY
@@ -54,7 +55,7 @@ def draw_rays(views, rays, samples, clock):
     rays.active[0] = active
     kernels.draw_rays(
         active, clock.seed, int(clock.step), views.pixels.numpy(), views.rgba.numpy(), views.pose.numpy(),
-        views.focal, views.center[0], views.center[1], views.scale, views.offset.numpy(),
+        views.focal, views.center[0], views.center[1], np.float32(views.jitter), views.scale, views.offset.numpy(),
         rays.origin.numpy(), rays.direction.numpy(), rays.background.numpy(), rays.target.numpy(),
         rays.jitter.numpy(),
     )

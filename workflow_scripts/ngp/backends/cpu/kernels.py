@@ -44,7 +44,7 @@ def unit(word):
 
 
 @jit
-def draw_rays(active, seed, step, pixels, rgba, pose, focal, cx, cy, scale, shift, origin, direction, background,
+def draw_rays(active, seed, step, pixels, rgba, pose, focal, cx, cy, spread, scale, shift, origin, direction, background,
               target, jitter):
     height, width = rgba.shape[1], rgba.shape[2]
     for i in numba.prange(active):
@@ -52,8 +52,8 @@ def draw_rays(active, seed, step, pixels, rgba, pose, focal, cx, cy, scale, shif
         red, green, blue, _ = pcg4d(i, step, seed, 1)
         pixel = pixels[(pick * np.uint64(len(pixels))) >> np.uint64(32)]
         view, row, column = pixel // (height * width), (pixel // width) % height, pixel % width
-        x = (column + unit(jx) - cx) / focal
-        y = -(row + unit(jy) - cy) / focal
+        x = (column + HALF + (unit(jx) - HALF) * spread - cx) / focal
+        y = -(row + HALF + (unit(jy) - HALF) * spread - cy) / focal
         norm = np.float32(1.0) / math.sqrt(x * x + y * y + np.float32(1.0))
         alpha = rgba[view, row, column, 3] / np.float32(255.0)
         background[i, 0], background[i, 1], background[i, 2] = unit(red), unit(green), unit(blue)

@@ -41,8 +41,8 @@ def draw_rays(views, rays, samples, clock):
     height, width = views.rgba.shape[1:3]
     pixel = views.pixels[(pick * len(views.pixels)) >> 32].long()
     view, row, column = unravel(pixel, (height, width))
-    x = (column + unit(jitter_x) - views.center[0]) / views.focal
-    y = (views.center[1] - row - unit(jitter_y)) / views.focal
+    x = (column + 0.5 + (unit(jitter_x) - 0.5) * views.jitter - views.center[0]) / views.focal
+    y = (views.center[1] - row - 0.5 - (unit(jitter_y) - 0.5) * views.jitter) / views.focal
     local = torch.stack([x, y, -torch.ones_like(x)], 1)
     local = local / local.norm(dim=1, keepdim=True)
     pose = views.pose[view]
