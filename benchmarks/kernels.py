@@ -72,7 +72,8 @@ def kernel_times(function, repeats):
     times = defaultdict(float)
     for event in profile.events():
         if event.device_type == torch.autograd.DeviceType.CUDA:
-            times[event.name.split("(")[0][:60]] += event.device_time / 1000 / repeats
+            name = event.name.removeprefix("void ").split("<")[0].split("(")[0]
+            times[name] += event.device_time / 1000 / repeats
     return dict(times)
 
 
