@@ -20,42 +20,30 @@ VARIANTS = {
     "rate 5e-3": {"learning_rate": 5e-3},
     "rate 2e-2": {"learning_rate": 2e-2},
     "no rate decay": {"final_rate": 1.0},
-    "decay to 0.1": {"final_rate": 0.1},
-    "decay to 0.004": {"final_rate": 0.004},
-    "decay from the start": {"decay_start": 0.0},
-    "decay from 0.6": {"decay_start": 0.6},
-    "warm-up 200": {"warmup_steps": 200},
-    "warm-up 500": {"warmup_steps": 500},
+    "warm-up 50": {"warmup_steps": 50},
     "beta2 0.999": {"beta2": 0.999},
-    "L2 loss": {"huber": 10.0},
-    "Huber 0.02": {"huber": 0.02},
+    "Huber 0.01": {"huber": 0.01},
+    "Huber 0.05": {"huber": 0.05},
     "Huber 0.1": {"huber": 0.1},
-    "table 2^13": {"network": {"table_log2": 13}},
-    "table 2^17": {"network": {"table_log2": 17}},
+    "no jitter": {"pixel_jitter": 0.0},
+    "jitter over the whole pixel": {"pixel_jitter": 1.0},
+    "table 2^12": {"network": {"table_log2": 12}},
+    "table 2^15": {"network": {"table_log2": 15}},
     "table 2^19": {"network": {"table_log2": 19}},
     "finest 256": {"network": {"finest_resolution": 256}},
     "finest 1024": {"network": {"finest_resolution": 1024}},
-    "finest 2048": {"network": {"finest_resolution": 2048}},
-    "8 levels": {"network": {"levels": 8}},
-    "8 levels of 4": {"network": {"levels": 8, "features": 4}},
+    "base 16": {"network": {"base_resolution": 16}},
+    "12 levels": {"network": {"levels": 12}},
     "no view direction": {"network": {"sh_degree": 1}},
-    "directions to degree 2": {"network": {"sh_degree": 2}},
-    "directions to degree 3": {"network": {"sh_degree": 3}},
-    "256 march steps": {"march_steps": 256},
-    "1024 march steps": {"march_steps": 1024},
-    "2^15 samples": {"samples_per_step": 1 << 15},
-    "2^17 samples": {"samples_per_step": 1 << 17},
-    "hidden cells kept": {"occupancy": {"memory": 1 << 30}},
-    "cells kept 64 steps": {"occupancy": {"memory": 64}},
-    "grid decay 0.7": {"occupancy": {"decay": 0.7}},
-    "grid threshold 0.1": {"occupancy": {"threshold": 0.1}},
-    "grid 64": {"occupancy": {"resolution": 64}},
-    "weight decay 1e-5": {"weight_decay": 1e-5},
-    "no weight decay": {"weight_decay": 0.0},
+    "directions in 2 bands": {"network": {"sh_degree": 2}},
+    "directions in 4 bands": {"network": {"sh_degree": 4}},
     "width 128": {"network": {"density_width": 128, "color_width": 128}},
-    "width 32": {"network": {"density_width": 32, "color_width": 32}},
-    "base 8": {"network": {"base_resolution": 8}},
-    "base 32": {"network": {"base_resolution": 32}},
+    "512 march steps": {"march_steps": 512},
+    "2^17 samples": {"samples_per_step": 1 << 17},
+    "2^18 samples": {"samples_per_step": 1 << 18},
+    "grid 128": {"occupancy": {"resolution": 128}},
+    "hidden cells kept": {"occupancy": {"memory": 1 << 30}},
+    "no weight decay": {"weight_decay": 0.0},
 }
 
 
@@ -68,7 +56,7 @@ def main():
     options = parser.parse_args()
     backend = backends.select(options.backend)
     scenes = {path.stem: read_scene(path) for path in options.scenes}
-    print("{:24}".format("") + "".join("{:>14}".format(name) for name in scenes) + "      mean  seconds")
+    print("{:28}".format("") + "".join("{:>14}".format(name) for name in scenes) + "      mean  seconds")
     for name in options.only:
         settings = {**VARIANTS[name], "steps": options.steps}
         rows = []
@@ -80,7 +68,7 @@ def main():
             })
         append("ablation", rows)
         values = [row["psnr"] for row in rows]
-        print("{:24}".format(name) + "".join("{:14.2f}".format(v) for v in values) + "{:10.2f}{:9.2f}".format(
+        print("{:28}".format(name) + "".join("{:14.2f}".format(v) for v in values) + "{:10.2f}{:9.2f}".format(
             sum(values) / len(values), sum(row["seconds"] for row in rows) / len(rows)), flush=True)
 
 

@@ -3,13 +3,16 @@
     python benchmarks/quality.py [--backend cpu] [--steps 1000 2000] [--seeds 3] scene.npz ...
 
 PSNR per test view over the whole image, on white, prediction rounded to 8 bits; seconds are training wall time,
-with kernels compiled, data in place, and evaluation not counted. Appends to benchmarks/quality.csv.
+with kernels compiled, data in place, and evaluation not counted. Appends to benchmarks/quality.csv and prints
+medians over the seeds.
 """
 import argparse
 import json
 import tempfile
 from pathlib import Path
 
+import numpy as np
+import torch
 from record import append
 from scenes import psnr_per_view, read_scene
 
@@ -24,6 +27,8 @@ def measure(path, backend, settings, views):
     """(seconds of training, PSNR of every test view, the run) of one training."""
     training, test = views
     config = resolve(settings, backends.name_of(backend), len(training), max(training.rgba.shape[1:3]))
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
     run = TrainingRun(training, config, backend)
     train(run)
     with tempfile.TemporaryDirectory() as folder:
@@ -40,12 +45,15 @@ def main():
     parser.add_argument("--steps", type=int, nargs="*", default=[], help="default: the recipe's")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--settings", type=json.loads, default={}, help="JSON: other training settings")
+    parser.add_argument("--table", default="quality", help="name of the CSV to append to")
     options = parser.parse_args()
     backend = backends.select(options.backend)
+    steps_wanted = options.steps or ["auto"]
     for scene in options.scenes:
         views = read_scene(scene)
         measure(scene, backend, {**options.settings, "steps": 32}, views)  # compiles what is to be compiled
-        for steps in options.steps or ["auto"]:
+        for steps in steps_wanted:
+            rows = []
             for seed in range(options.seeds):
                 settings = {**options.settings, "steps": steps, "seed": seed}
                 seconds, psnr, run = measure(scene, backend, settings, views)
@@ -53,10 +61,16 @@ def main():
                     "backend": backends.name_of(backend), "scene": scene.stem, "seed": seed,
                     "steps": run.config.steps, "seconds": round(seconds, 3), "psnr": round(float(psnr.mean()), 3),
                     "psnr_worst_view": round(float(psnr.min()), 3),
-                    "samples_per_step": run.config.samples_per_step, "settings": json.dumps(options.settings),
+                    "samples_per_step": run.config.samples_per_step,
+                    "gpu_mib": torch.cuda.max_memory_allocated() >> 20 if torch.cuda.is_available() else 0,
+                    "skipped_steps": int(run.moments.skipped), "settings": json.dumps(options.settings),
                 }
-                append("quality", [row])
-                print("{scene} seed {seed}: {psnr:.2f} dB after {seconds:.2f} s, {steps} steps".format(**row), flush=True)
+                rows.append(row)
+            append(options.table, rows)
+            psnr, seconds = ([row[key] for row in rows] for key in ("psnr", "seconds"))
+            print("{}: {:.2f} dB ({:.2f} to {:.2f}) after {:.2f} s, {} steps, {} seeds".format(
+                scene.stem, np.median(psnr), min(psnr), max(psnr), np.median(seconds), rows[0]["steps"], len(rows),
+            ), flush=True)
 
 
 if __name__ == "__main__":

@@ -75,13 +75,13 @@ class TrainConfig:
 def default_config(backend, views, pixels):
     """The recipe for `backend` ('cpu', 'cuda', 'tcnn'), `views` training views of `pixels` pixels a side.
 
-    What it follows is measured in benchmarks/ablation.csv: a table that has one entry a level for some two dozen
+    What it follows is measured in benchmarks/ablation.csv: a table with an entry a level for some thirty to fifty
     training pixels, finest cells of about a quarter of a pixel, march steps of about half a pixel, and fewer
     directions to tell apart where few views could teach them. Larger than that, it learns the noise.
     """
     large = pixels > 200
     network = NetworkConfig(
-        table_log2=int(min(21, max(14, round(math.log2(views * pixels * pixels) - 4.6)))),
+        table_log2=int(min(21, max(12, round(1.12 * math.log2(views * pixels * pixels) - 7.8)))),
         base_resolution=16 if large else 8,
         finest_resolution=int(min(4096, max(128, 4 * pixels))),
         sh_degree=4 if views >= 50 else 3,

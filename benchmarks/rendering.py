@@ -1,0 +1,59 @@
+"""Render rate: trains a scene briefly and renders its test views.
+
+    python benchmarks/rendering.py [--backend cuda] scene.npz ...
+
+Seconds for all test views together, the median of five rounds; appends to benchmarks/rendering.csv.
+"""
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from record import append
+from scenes import read_scene
+
+from ngp import backends
+from ngp.config import resolve
+from ngp.model_file import load_model, save_model
+from ngp.rendering import Renderer
+from ngp.training import TrainingRun, train
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scenes", type=Path, nargs="+")
+    parser.add_argument("--backend", default="auto", choices=("auto",) + backends.NAMES)
+    parser.add_argument("--steps", type=int, default=1000)
+    options = parser.parse_args()
+    backend = backends.select(options.backend)
+    for scene in options.scenes:
+        training, test = read_scene(scene)
+        height, width = test.rgba.shape[1:3]
+        settings = {"steps": options.steps}
+        run = TrainingRun(training, resolve(settings, backends.name_of(backend), len(training), width), backend)
+        train(run)
+        with tempfile.TemporaryDirectory() as folder:
+            save_model(Path(folder, "model.safetensors"), run, {})
+            model = load_model(Path(folder, "model.safetensors"))
+        for supersampling in (1, 2):
+            renderer = Renderer(model, backend, supersampling)
+            rounds = []
+            for _ in range(6):
+                begin = time.perf_counter()
+                for pose in test.pose:
+                    renderer.render(pose, width, height, test.focal, test.center)
+                rounds.append(time.perf_counter() - begin)
+            seconds = float(np.median(rounds[1:]))  # the first round compiles
+            rays = len(test) * width * height * supersampling**2
+            row = {
+                "backend": backends.name_of(backend), "scene": scene.stem, "views": len(test), "width": width,
+                "supersampling": supersampling, "seconds": round(seconds, 4), "rays_per_second": round(rays / seconds),
+            }
+            append("rendering", [row])
+            print("{scene}: {views} views at {supersampling}x{supersampling} in {seconds} s, "
+                  "{rays_per_second:,} rays/s".format(**row), flush=True)
+
+
+if __name__ == "__main__":
+    main()
