@@ -35,8 +35,9 @@ def read_scene(path):
 def psnr_per_view(renderer, images):
     """PSNR in dB of every view: whole image, on white, prediction rounded to 8 bits."""
     values = []
-    for rgba, pose in zip(images.rgba, images.pose):
-        rgb, opacity, _ = renderer.render(pose, rgba.shape[1], rgba.shape[0], images.focal, images.center)
+    height, width = images.rgba.shape[1:3]
+    views = renderer.render_views(images.pose, width, height, images.focal, images.center)
+    for rgba, (rgb, opacity, _) in zip(images.rgba, views):
         alpha = rgba[..., 3:].astype(np.float64) / 255
         truth = rgba[..., :3] / 255 * alpha + 1 - alpha
         error = np.mean((on_white(rgb, opacity) / 255 - truth) ** 2)

@@ -84,12 +84,12 @@ def main():
         "views": len(names),
     }
     with atomic_folder(options.out) as folder:
-        for name, pose in zip(names, cameras.pose):
-            begin = time.perf_counter()
-            rgb, opacity, depth = renderer.render(pose, width, height, focal, center)
+        begin = time.perf_counter()
+        views = renderer.render_views(cameras.pose, width, height, focal, center)
+        for name, (rgb, opacity, depth) in zip(names, views):
             iio.imwrite(folder / f"{name}.png", on_white(rgb, opacity))
             iio.imwrite(folder / f"{name}{DEPTH_SUFFIX}.png", depth_image(depth, opacity))
-            print(f"view {name}: {time.perf_counter() - begin:.2f} s", flush=True)
+            print(f"view {name} after {time.perf_counter() - begin:.2f} s", flush=True)
         (folder / "protocol.json").write_text(json.dumps(protocol, indent=1) + "\n")
 
 

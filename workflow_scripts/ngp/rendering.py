@@ -34,44 +34,46 @@ class Renderer:
         self.rays.jitter.fill_(0.5)
         self.backend.prepare(self.field, self.samples)
 
-    def render(self, pose, width, height, focal, center=None):
-        """One view.
+    def render_views(self, poses, width, height, focal, center=None):
+        """Renders views one after another, many in one go where they are small; a generator.
 
-        pose    (3,4) or (4,4), camera-to-world, OpenGL axes, world units
+        poses   (V,3,4) or (V,4,4), camera-to-world, OpenGL axes, world units
         focal   focal length in pixels; center: principal point in pixels (default: the image's middle)
-        Returns rgb (H,W,3) float32 over black, opacity (H,W) float32 in [0,1], and depth (H,W) float32:
-        the expected distance along the ray in world units, 0 where nothing is.
+        Yields for each view rgb (H,W,3) float32 over black, opacity (H,W) float32 in [0,1], and depth (H,W)
+        float32: the expected distance along the ray in world units, 0 where nothing is.
         """
-        pose = torch.as_tensor(np.asarray(pose), dtype=torch.float32)[:3, :4]
+        poses = torch.as_tensor(np.asarray(poses), dtype=torch.float32)[:, :3, :4].to(self.rays.origin.device)
         center = center or (width / 2, height / 2)
-        n = self.supersampling
-        rows = max(1, self.rays.capacity // (width * n * n))
-        bands = [
-            self._band(pose, width, range(top, min(top + rows, height)), focal, center)
-            for top in range(0, height, rows)
-        ]
-        image = torch.cat(bands).cpu().numpy()
-        return image[..., :3], image[..., 3], image[..., 4]
+        total, size = len(poses) * height * width, height * width
+        chunk = max(1, self.rays.capacity // self.supersampling**2)
+        ready = torch.empty(0, 5)
+        for start in range(0, total, chunk):
+            pixels = torch.arange(start, min(start + chunk, total), device=poses.device)
+            ready = torch.cat([ready, self._pixels(poses, pixels, width, size, focal, center).cpu()])
+            while len(ready) >= size:
+                image = ready[:size].view(height, width, 5).numpy()
+                ready = ready[size:]
+                yield image[..., :3], image[..., 3], image[..., 4]
 
-    def _band(self, pose, width, rows, focal, center):
-        """(rows, W, 5): rgb, opacity and depth of some rows of the image."""
+    def render(self, pose, width, height, focal, center=None):
+        """One view: as `render_views` with one pose, (3,4) or (4,4)."""
+        return next(self.render_views(np.asarray(pose)[None], width, height, focal, center))
+
+    def _pixels(self, poses, pixels, width, size, focal, center):
+        """(P,5): rgb, opacity and depth of pixels, given by flat indices into (V,H,W); size is H*W."""
         n = self.supersampling
-        device = self.rays.origin.device
         # Spread as in training: there, a ray stood for its whole pixel wherever in that square it lay.
-        inside = 0.5 + ((torch.arange(n, dtype=torch.float32, device=device) + 0.5) / n - 0.5) * self.spread
-        x = (torch.arange(width, dtype=torch.float32, device=device)[:, None] + inside).view(1, width, 1, n)
-        y = (torch.arange(rows[0], rows[-1] + 1, dtype=torch.float32, device=device)[:, None] + inside)
-        x, y = torch.broadcast_tensors((x - center[0]) / focal, ((center[1] - y) / focal).view(-1, 1, n, 1))
-        local = torch.stack([x, y, -torch.ones_like(x)], -1).reshape(-1, 3)
-        pose = pose.to(device)
-        direction = local @ pose[:, :3].t()
-        direction = direction / direction.norm(dim=1, keepdim=True)
-        origin = pose[:, 3] * self.model.scale + self.model.offset.to(device)
-        values = torch.cat([
-            self._trace(origin, direction[i : i + self.rays.capacity])
-            for i in range(0, len(direction), self.rays.capacity)
-        ])
-        return values.view(len(rows), width, n * n, 5).mean(2)
+        inside = 0.5 + ((torch.arange(n, device=poses.device) + 0.5) / n - 0.5) * self.spread
+        row, column = torch.div(pixels % size, width, rounding_mode="floor"), pixels % width
+        x = ((column[:, None, None] + inside - center[0]) / focal).expand(-1, n, n)
+        y = ((center[1] - row[:, None, None] - inside[:, None]) / focal).expand(-1, n, n)
+        local = torch.stack([x, y, -torch.ones_like(x)], -1).view(len(pixels), n * n, 3)
+        pose = poses[torch.div(pixels, size, rounding_mode="floor")]
+        direction = local @ pose[:, :, :3].transpose(1, 2)
+        direction = (direction / direction.norm(dim=-1, keepdim=True)).view(-1, 3)
+        origin = pose[:, :, 3] * self.model.scale + self.model.offset.to(poses.device)
+        origin = origin[:, None].expand(-1, n * n, 3).reshape(-1, 3)
+        return self._trace(origin, direction).view(len(pixels), n * n, 5).mean(1)
 
     def _trace(self, origin, direction):
         """(R,5): colour over black, opacity, distance in world units, of rays that fit the ray buffer."""
@@ -85,7 +87,8 @@ class Renderer:
             if active == 1:
                 raise ValueError("one ray takes {} samples, more than fit".format(int(samples.count)))
             half = active // 2
-            return torch.cat([self._trace(origin, direction[:half]), self._trace(origin, direction[half:])])
+            parts = (slice(None, half), slice(half, None))
+            return torch.cat([self._trace(origin[part], direction[part]) for part in parts])
         backend.encode(self.field, samples)
         backend.evaluate(self.field, rays, samples, self.step_size)
         backend.composite(rays, samples, self.step_size)
