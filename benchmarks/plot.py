@@ -30,10 +30,10 @@ def main():
     medians = rows.groupby(["scene", "steps"])[["seconds", "psnr"]].median().reset_index()
     matplotlib.use("Agg")
     figure, axes = plt.subplots(figsize=(8, 5))
-    for color, (scene, points) in zip(plt.cm.tab10.colors, NGP_PL.items()):
+    for color, (scene, points) in zip(plt.cm.tab10.colors, NGP_PL.items(), strict=False):
         ours = medians[medians.scene == scene].sort_values("seconds")
         axes.plot(ours.seconds, ours.psnr, "o-", color=color, label=scene)
-        axes.plot(*zip(*points), "x--", color=color, alpha=0.6)
+        axes.plot(*zip(*points, strict=True), "x--", color=color, alpha=0.6)
     axes.set(xscale="log", xlabel="training time in seconds", ylabel="mean test PSNR in dB",
              title="obj2ngp (circles) and ngp_pl on an H200 (crosses)")
     axes.grid(alpha=0.3, which="both")

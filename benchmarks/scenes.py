@@ -37,7 +37,7 @@ def psnr_per_view(renderer, images):
     values = []
     height, width = images.rgba.shape[1:3]
     views = renderer.render_views(images.pose, width, height, images.focal, images.center)
-    for rgba, (rgb, opacity, _) in zip(images.rgba, views):
+    for rgba, (rgb, opacity, _) in zip(images.rgba, views, strict=True):
         alpha = rgba[..., 3:].astype(np.float64) / 255
         truth = rgba[..., :3] / 255 * alpha + 1 - alpha
         error = np.mean((on_white(rgb, opacity) / 255 - truth) ** 2)
@@ -49,7 +49,7 @@ def write_folder(images, folder, split="train"):
     """Writes PosedImages as a NeRF-synthetic folder."""
     (folder / split).mkdir(parents=True)
     frames = []
-    for name, rgba, pose in zip(images.names, images.rgba, images.pose):
+    for name, rgba, pose in zip(images.names, images.rgba, images.pose, strict=True):
         iio.imwrite(folder / split / (name + ".png"), rgba)
         frames.append({"file_path": "./{}/{}".format(split, name), "transform_matrix": [*pose.tolist(), [0, 0, 0, 1]]})
     angle = 2 * math.atan(images.rgba.shape[2] / 2 / images.focal)

@@ -28,8 +28,10 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         write_folder(read_scene(options.scene)[0], Path(folder, "renders"))
         environment = {**os.environ, "TRITON_CACHE_DIR": folder + "/triton", "NUMBA_CACHE_DIR": folder + "/numba"}
-        command = [sys.executable, ROOT / "workflow_scripts/train.py", "--renders", folder + "/renders", "--backend", name,
-                   "--settings", '{"steps": 16}', "--model", folder + "/model.safetensors", "--log", folder + "/log.csv"]
+        command = [
+            sys.executable, ROOT / "workflow_scripts/train.py", "--renders", folder + "/renders", "--backend", name,
+            "--settings", '{"steps": 16}', "--model", folder + "/model.safetensors", "--log", folder + "/log.csv",
+        ]
         for kernels in ("not compiled", "cached"):
             begin = time.perf_counter()
             subprocess.run(command, env=environment, check=True)

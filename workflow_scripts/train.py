@@ -16,6 +16,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+import ngp
 from files import UserError, atomic_path, run_program
 from ngp import backends
 from ngp.config import resolve
@@ -85,7 +86,8 @@ def write_log(path, rows):
 
 
 def versions():
-    return {"python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}
+    return {"obj2ngp": ngp.__version__, "python": platform.python_version(), "torch": torch.__version__,
+            "numpy": numpy.__version__}
 
 
 def main():

@@ -30,7 +30,8 @@ class Renderer:
         self.spread = model.config.pixel_jitter
         self.step_size = math.sqrt(3) / model.config.march_steps
         self.rays = Rays(RAYS_PER_CHUNK[device], device)
-        self.samples = Samples(self.rays.capacity * SAMPLES_PER_RAY, model.config.network, dtype, device, training=False)
+        capacity = self.rays.capacity * SAMPLES_PER_RAY
+        self.samples = Samples(capacity, model.config.network, dtype, device, training=False)
         self.rays.jitter.fill_(0.5)
         self.backend.prepare(self.field, self.samples)
 

@@ -73,8 +73,8 @@ class TrainingRun:
             "table": self.field.table, "weights": self.field.weights,
             "table_first": self.moments.table[0], "table_second": self.moments.table[1],
             "weights_first": self.moments.weights[0], "weights_second": self.moments.weights[1],
-            "skipped": self.moments.skipped, "density": self.grid.density, "occupied": self.grid.occupied, "seen": self.grid.seen,
-            "cursor": self.grid.cursor, "step": self.clock.step, "active": self.rays.active,
+            "skipped": self.moments.skipped, "density": self.grid.density, "occupied": self.grid.occupied,
+            "seen": self.grid.seen, "cursor": self.grid.cursor, "step": self.clock.step, "active": self.rays.active,
             "count": self.samples.count,
         }
 
@@ -97,8 +97,9 @@ class TrainingRun:
         loss = float(self.rays.loss[:active][used].mean())
         error = (self.rays.color[:active] - self.rays.target[:active])[used].pow(2).mean()
         rate = float(self.clock.learning_rate[min(step, self.config.steps) - 1])
+        psnr = -10 * math.log10(max(float(error), 1e-10))
         return {
-            "step": step, "seconds": round(self.seconds, 3), "loss": loss, "psnr": -10 * math.log10(max(float(error), 1e-10)),
+            "step": step, "seconds": round(self.seconds, 3), "loss": loss, "psnr": psnr,
             "samples": int(self.samples.count), "rays": active, "learning_rate": rate,
         }
 

@@ -44,8 +44,8 @@ def unit(word):
 
 
 @jit
-def draw_rays(active, seed, step, pixels, rgba, pose, focal, cx, cy, spread, scale, shift, origin, direction, background,
-              target, jitter):
+def draw_rays(active, seed, step, pixels, rgba, pose, focal, cx, cy, spread, scale, shift, origin, direction,
+              background, target, jitter):
     height, width = rgba.shape[1], rgba.shape[2]
     for i in numba.prange(active):
         pick, jx, jy, jt = pcg4d(i, step, seed, 0)
