@@ -24,7 +24,7 @@ from ngp.data import read_images
 from ngp.model_file import restore_checkpoint, save_checkpoint, save_model
 from ngp.training import TrainingRun, train
 
-CHECKPOINT_SECONDS = 20.0  # between two checkpoints: a killed run loses less than this
+CHECKPOINT_SECONDS = 5.0  # between two checkpoints: a killed run loses less than this
 LOG_COLUMNS = ("step", "seconds", "loss", "psnr", "samples", "rays", "learning_rate")
 
 

@@ -142,8 +142,9 @@ def from_dict(values):
 
 
 def _checked(where, value, kind, limits):
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or (kind is int and value != int(value)):
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or (kind is int and value != int(value)):
         raise ConfigError("{}: expected {}, got {!r}".format(where, "an integer" if kind is int else "a number", value))
-    if not limits["low"] <= value <= limits["high"] or not math.isfinite(value):
+    if not limits["low"] <= value <= limits["high"]:
         raise ConfigError("{}: {} is outside [{}, {}]".format(where, value, limits["low"], limits["high"]))
     return kind(value)

@@ -1,0 +1,224 @@
+"""Training as a whole on the cpu backend: determinism, resuming, reading data, settings, the visual hull, rendering."""
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ngp import backends, hull
+from ngp.config import ConfigError, default_config, from_dict, resolve
+from ngp.data import DataError, read_cameras, read_images
+from ngp.model_file import ModelError, load_model, restore_checkpoint, save_checkpoint, save_model
+from ngp.rendering import Renderer
+from ngp.training import TrainingError, TrainingRun, train
+from tcnn_scene import TRAINING, ball_images
+
+SIZE = 32
+PROGRAM = Path(__file__).parent.parent / "workflow_scripts/train.py"
+
+
+@pytest.fixture(scope="module")
+def cpu():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # faster for many small operations
+    yield backends.select("cpu")
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Twelve views of a ball of radius 0.35 around the origin."""
+    return ball_images(size=SIZE)
+
+
+@pytest.fixture
+def folder(images, tmp_path):
+    """The images as a NeRF-synthetic folder."""
+    frames = []
+    (tmp_path / "train").mkdir()
+    for name, rgba, pose in zip(images.names, images.rgba, images.pose, strict=True):
+        iio.imwrite(tmp_path / "train" / (name + ".png"), rgba)
+        matrix = [*pose.tolist(), [0, 0, 0, 1]]
+        frames.append({"file_path": "./train/" + name, "transform_matrix": matrix})
+    # A focal length of 1.1 image widths: tan(angle / 2) = 0.5 / 1.1.
+    content = {"camera_angle_x": 2 * np.arctan(0.5 / 1.1), "frames": frames}
+    (tmp_path / "transforms_train.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+def test_training_reaches_a_sensible_quality_and_repeats_itself(images, cpu):
+    rows = []
+    runs = [TrainingRun(images, TRAINING, cpu) for _ in range(2)]
+    for run in runs:
+        train(run, rows.append)
+    assert rows[0]["psnr"] > 20
+    assert torch.equal(runs[0].field.table, runs[1].field.table)
+    assert torch.equal(runs[0].field.weights, runs[1].field.weights)
+    other = TrainingRun(images, dataclasses.replace(TRAINING, seed=1), cpu)
+    train(other)
+    assert not torch.equal(runs[0].field.weights, other.field.weights)
+
+
+def test_a_resumed_run_ends_like_one_that_was_never_stopped(images, cpu, tmp_path):
+    config = dataclasses.replace(TRAINING, steps=200)
+    whole = TrainingRun(images, config, cpu)
+    saved = tmp_path / "checkpoint.safetensors"
+
+    def save_halfway(run):
+        if int(run.clock.step) == 100:
+            save_checkpoint(saved, run, "data", [{"step": 100}])
+
+    train(whole, checkpoint=save_halfway)
+    resumed = TrainingRun(images, config, cpu)
+    assert restore_checkpoint(saved, resumed, "data") == [{"step": 100}]
+    assert int(resumed.clock.step) == 100
+    train(resumed)
+    assert torch.equal(whole.field.table, resumed.field.table)
+    assert torch.equal(whole.grid.occupied, resumed.grid.occupied)
+    assert restore_checkpoint(saved, TrainingRun(images, config, cpu), "other data") is None
+    changed = TrainingRun(images, dataclasses.replace(config, learning_rate=5e-3), cpu)
+    assert restore_checkpoint(saved, changed, "data") is None
+
+
+def test_the_program_goes_on_after_it_was_killed(folder):
+    settings = {"steps": 3000, "samples_per_step": 2048, "network": {"levels": 4}}
+    command = [sys.executable, PROGRAM, "--renders", folder, "--model", folder / "model.safetensors", "--log",
+               folder / "training.csv", "--backend", "cpu", "--settings", json.dumps(settings)]
+    checkpoint = folder / ".model.checkpoint.safetensors"
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}  # so small a run is faster so
+    killed = subprocess.Popen(command, env=one_thread, stdout=subprocess.PIPE)
+    while not checkpoint.exists():
+        assert killed.poll() is None
+        time.sleep(0.05)
+    killed.kill()
+    killed.wait()
+    assert not (folder / "model.safetensors").exists()
+    finished = subprocess.run(command, env=one_thread, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    assert "going on from step" in finished.stdout
+    assert load_model(folder / "model.safetensors").header["steps"] == 3000
+    assert not checkpoint.exists()
+    steps = [int(line.split(",")[0]) for line in (folder / "training.csv").read_text().splitlines()[1:]]
+    assert steps == list(range(100, 3001, 100))
+
+
+def test_a_loss_that_is_no_number_stops_the_run(images, cpu):
+    run = TrainingRun(images, TRAINING, cpu)
+    run.field.weights.fill_(float("nan"))
+    with pytest.raises(TrainingError, match="no longer a number"):
+        train(run)
+
+
+def test_a_step_with_an_infinite_gradient_is_skipped_and_counted(images, cpu):
+    run = TrainingRun(images, TRAINING, cpu)
+    before = run.field.weights.clone()
+    run.field.weight_gradient[3] = float("inf")
+    cpu.optimise(run.field, run.moments, run.clock, TRAINING)
+    assert torch.equal(run.field.weights, before)
+    assert int(run.moments.skipped) == 1
+    assert not run.field.weight_gradient.any()
+
+
+def test_a_model_file_is_enough_to_render(images, cpu, tmp_path):
+    config = dataclasses.replace(TRAINING, steps=300)
+    run = TrainingRun(images, config, cpu)
+    train(run)
+    save_model(tmp_path / "m.safetensors", run, {"backend": "cpu"})
+    model = load_model(tmp_path / "m.safetensors")
+    assert model.config == config
+    renderer = Renderer(model, cpu, supersampling=2)
+    views = list(renderer.render_views(images.pose[:3], SIZE, SIZE, images.focal))
+    assert len(views) == 3
+    rgb, opacity, depth = views[1]
+    middle = slice(SIZE // 2 - 3, SIZE // 2 + 3)
+    assert opacity[middle, middle].min() > 0.9
+    assert opacity[:3, :3].max() < 0.1
+    # The ball's front is at the camera's distance less its radius: 1.5 - 0.35.
+    assert abs(depth[middle, middle].mean() - 1.15) < 0.12
+    # However the pixels are cut into chunks, and the chunks into halves, the picture is the same.
+    renderer.rays.capacity = 100
+    renderer.samples.capacity = 700
+    again = renderer.render(images.pose[1], SIZE, SIZE, images.focal)
+    assert np.allclose(again[0], rgb, atol=1e-5)
+
+
+def test_files_that_are_no_models_are_refused_by_name(tmp_path):
+    for content in (b"", b"junk" * 100):
+        (tmp_path / "bad.safetensors").write_bytes(content)
+        with pytest.raises(ModelError, match="bad.safetensors"):
+            load_model(tmp_path / "bad.safetensors")
+
+
+def test_reading_a_folder_finds_the_object(folder, images, cpu):
+    read = read_images(folder / "transforms_train.json")
+    assert np.array_equal(read.rgba, images.rgba)
+    assert read.focal == pytest.approx(images.focal)
+    scale, offset = hull.fit_unit_cube(read)
+    # The ball is 0.7 wide; its hull is a little wider, and there is a margin.
+    assert 1 / 0.95 < scale < 0.95 / 0.7
+    assert np.abs(np.asarray(offset) - 0.5).max() < 0.06
+
+
+@pytest.mark.parametrize("break_it, message", [
+    (lambda f: (f / "train/3.png").unlink(), "3.png"),
+    (lambda f: (f / "train/3.png").write_bytes(b"no picture"), "3.png"),
+    (lambda f: iio.imwrite(f / "train/3.png", np.zeros((4, 4, 4), np.uint8)), "3.png.*size"),
+    (lambda f: (f / "transforms_train.json").write_text("{"), "transforms_train.json"),
+    (lambda f: (f / "transforms_train.json").write_text('{"frames": []}'), "transforms_train.json"),
+])
+def test_data_that_cannot_be_used_is_named(folder, break_it, message):
+    break_it(folder)
+    with pytest.raises(DataError, match=message):
+        read_images(folder / "transforms_train.json")
+
+
+def test_a_pose_that_is_not_finite_is_an_error(folder):
+    path = folder / "transforms_train.json"
+    content = json.loads(path.read_text())
+    content["frames"][2]["transform_matrix"][0][3] = float("nan")
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="not finite"):
+        read_cameras(path)
+
+
+def test_the_hull_holds_the_object_and_little_else(images):
+    cells = hull.visual_hull(images, 32, 1.0, [0.5] * 3)
+    center = (np.stack(np.indices((32,) * 3), -1) + 0.5) / 32 - 0.5
+    distance = np.linalg.norm(center, axis=-1)
+    assert cells[torch.from_numpy(distance < 0.35)].all()
+    assert not cells[torch.from_numpy(distance > 0.48)].any()
+    opaque = dataclasses.replace(images, rgba=np.maximum(images.rgba, np.uint8([0, 0, 0, 255])))
+    assert hull.visual_hull(opaque, 16, 1.0, [0.5] * 3).all()
+
+
+@given(st.sampled_from(["steps", "huber"]), st.sampled_from([-1, "many", None, [], float("nan"), 1e12]))
+def test_bad_values_are_refused_by_path(key, value):
+    with pytest.raises(ConfigError, match="train." + key):
+        resolve({key: value}, "cpu", 24, 128)
+
+
+def test_settings():
+    assert resolve({"steps": "auto"}, "cuda", 24, 128) == default_config("cuda", 24, 128)
+    assert resolve({"network": {"levels": 5}}, "cpu", 24, 128).network.levels == 5
+    for bad in ({"step": 3}, {"network": 3}, {"network": {"base_resolution": 64, "finest_resolution": 32}}):
+        with pytest.raises(ConfigError):
+            resolve(bad, "cpu", 24, 128)
+    for backend in backends.NAMES:
+        config = default_config(backend, 24, 128)
+        assert from_dict(dataclasses.asdict(config)) == config
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_auto_takes_the_cpu_where_there_is_no_gpu_and_forcing_the_gpu_says_why():
+    assert backends.name_of(backends.select("auto")) == "cpu"
+    with pytest.raises(backends.BackendError, match="cuda"):
+        backends.select("cuda")
