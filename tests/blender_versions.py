@@ -10,6 +10,7 @@ import pytest
 from scene_helpers import ROOT
 
 OTHERS = ["bpy 4.2.23", "bpy 5.0.1", "Debian's blender"]
+VERSIONS = ["default"] + [pytest.param(version, marks=pytest.mark.blenders) for version in OTHERS]
 
 
 def command(version, script):

@@ -2,6 +2,8 @@
 
 import pytest
 
+from blender_versions import VERSIONS, command
+from scene_helpers import BLENDER_PYTHON, WORKER, Blender
 from workflow_project import AGGREGATES, Project, jobs_in, jobs_of
 
 
@@ -14,3 +16,15 @@ def finished_project(tmp_path_factory):
     assert run.returncode == 0, run.stdout
     assert jobs_in(run.stdout) == jobs_of("first") | AGGREGATES
     return project
+
+
+@pytest.fixture(
+    scope="session",
+    params=VERSIONS,
+)
+def blender(request, tmp_path_factory):
+    """A Blender process that renders for many tests; see the markers for its versions."""
+    words = [BLENDER_PYTHON, WORKER] if request.param == "default" else command(request.param, WORKER)
+    process = Blender(words, tmp_path_factory.mktemp("renders"))
+    yield process
+    process.close()
