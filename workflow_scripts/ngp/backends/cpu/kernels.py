@@ -9,7 +9,7 @@ import numba
 import numpy as np
 
 from ...field import HASH_PRIMES
-from .. import MIN_TRANSMITTANCE
+from .. import MIN_TRANSMITTANCE, STREAM_BACKGROUND, STREAM_CELL, STREAM_PIXEL
 
 jit = numba.njit(parallel=True, fastmath={"contract", "arcp", "nsz"}, cache=True)
 inline = numba.njit(fastmath={"contract", "arcp", "nsz"}, cache=True)
@@ -48,8 +48,8 @@ def draw_rays(active, seed, step, pixels, rgba, pose, focal, cx, cy, spread, sca
               background, target, jitter):
     height, width = rgba.shape[1], rgba.shape[2]
     for i in numba.prange(active):
-        pick, jx, jy, jt = pcg4d(i, step, seed, 0)
-        red, green, blue, _ = pcg4d(i, step, seed, 1)
+        pick, jx, jy, jt = pcg4d(i, step, seed, STREAM_PIXEL)
+        red, green, blue, _ = pcg4d(i, step, seed, STREAM_BACKGROUND)
         pixel = pixels[(pick * np.uint64(len(pixels))) >> np.uint64(32)]
         view, row, column = pixel // (height * width), (pixel // width) % height, pixel % width
         x = (column + HALF + (unit(jx) - HALF) * spread - cx) / focal
@@ -334,7 +334,7 @@ def cell_positions(cells, cursor, seed, step, resolution, position):
     """A random point in each of len(position) cells, beginning at cells[cursor] and going round."""
     for i in numba.prange(len(position)):
         cell = cells[(cursor + i) % len(cells)]
-        x, y, z, _ = pcg4d(i, step, seed, 2)
+        x, y, z, _ = pcg4d(i, step, seed, STREAM_CELL)
         position[i, 0] = (cell // (resolution * resolution) + unit(x)) / resolution
         position[i, 1] = (cell // resolution % resolution + unit(y)) / resolution
         position[i, 2] = (cell % resolution + unit(z)) / resolution
