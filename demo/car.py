@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from modelling import lathe, mirrored, moved, patch, rounded_box, smoothed, tube
+from modelling import PartList, lathe, moved, patch, rounded_box, smoothed, tube
 from painting import Canvas
 
 NAME = "car"
@@ -160,12 +160,8 @@ def textures():
 
 def parts():
     """List of (part name, material, part)."""
-    result = [("body", "paint", _body())]
-
-    def add(name, material, part, both_sides=False):
-        result.append((name, material, part))
-        if both_sides:
-            result.append((name + "_left", material, mirrored(part)))
+    result = PartList([("body", "paint", _body())])
+    add = result.add
 
     tyre = lathe(
         [(0, -0.09), (0.20, -0.09), (0.265, -0.08), (0.29, -0.045), (0.29, 0.045), (0.265, 0.08),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from modelling import mirrored, moved, rounded_box, tube, warped
+from modelling import PartList, moved, rounded_box, tube, warped
 from painting import petals, wood
 
 NAME = "chair"
@@ -50,12 +50,8 @@ def _cushion(size, puff):
 
 def parts():
     """List of (part name, material, part)."""
-    result = []
-
-    def add(name, material, part, both_sides=False):
-        result.append((name, material, part))
-        if both_sides:
-            result.append((name + "_left", material, mirrored(part)))
+    result = PartList()
+    add = result.add
 
     seat, seat_piping = _cushion((0.58, 0.13, 0.58), 0.025)
     back, back_piping = _cushion((0.58, 0.12, 0.50), 0.020)

@@ -220,6 +220,16 @@ def obj_text(name, parts):
     return "\n".join([f"mtllib {name}.mtl", "o " + name] + vertices + faces) + "\n"
 
 
+class PartList(list):
+    """A model's parts, each (part name, material, part)."""
+
+    def add(self, name, material, part, both_sides=False):
+        """Append a part and, for `both_sides`, its mirror image on the left."""
+        self.append((name, material, part))
+        if both_sides:
+            self.append((name + "_left", material, mirrored(part)))
+
+
 def mtl_text(materials):
     """MTL file of `materials`: name -> (diffuse RGB or texture file name, specular 0..1, Ns)."""
     blocks = []

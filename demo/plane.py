@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from modelling import lathe, lofted, mirrored, moved, patch, rounded_box, smoothed, tube
+from modelling import PartList, lathe, lofted, moved, patch, rounded_box, smoothed, tube
 from painting import Canvas
 
 NAME = "plane"
@@ -121,12 +121,8 @@ def textures():
 
 def parts():
     """List of (part name, material, part)."""
-    result = []
-
-    def add(name, material, part, both_sides=False):
-        result.append((name, material, part))
-        if both_sides:
-            result.append((name + "_left", material, mirrored(part)))
+    result = PartList()
+    add = result.add
 
     add("fuselage", "fuselage", _fuselage())
     wing = moved(_wing(1.42, 0.66, 0.46, 0.13), (0.08, -0.13, -0.22), z=5)
