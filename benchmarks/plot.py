@@ -1,4 +1,4 @@
-"""Plots PSNR over training time from benchmarks/quality.csv: medians over seeds, against ngp_pl.
+"""Plots PSNR over training time from benchmarks/quality.csv: medians over seeds of the newest commit, against ngp_pl.
 
     python benchmarks/plot.py [--machine "NVIDIA H200"]      writes benchmarks/quality.png
 """
@@ -27,6 +27,7 @@ def main():
     options = parser.parse_args()
     rows = pandas.read_csv(FOLDER / "quality.csv").fillna({"settings": "{}"})
     rows = rows[rows.machine.str.contains(options.machine, regex=False) & (rows.settings == "{}")]
+    rows = rows[rows.commit == rows.commit.iloc[-1]]
     medians = rows.groupby(["scene", "steps"])[["seconds", "psnr"]].median().reset_index()
     matplotlib.use("Agg")
     figure, axes = plt.subplots(figsize=(8, 5))

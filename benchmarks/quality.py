@@ -65,8 +65,8 @@ def main():
                     "gpu_mib": torch.cuda.max_memory_allocated() >> 20 if torch.cuda.is_available() else 0,
                     "skipped_steps": int(run.moments.skipped), "settings": json.dumps(options.settings),
                 }
+                append(options.table, [row])
                 rows.append(row)
-            append(options.table, rows)
             psnr, seconds = ([row[key] for row in rows] for key in ("psnr", "seconds"))
             print("{}: {:.2f} dB ({:.2f} to {:.2f}) after {:.2f} s, {} steps, {} seeds".format(
                 scene.stem, np.median(psnr), min(psnr), max(psnr), np.median(seconds), rows[0]["steps"], len(rows),

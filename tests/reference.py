@@ -30,18 +30,20 @@ def unit(word):
     return (word >> 8).double() * 2.0**-24
 
 
-def draw_rays(views, active, seed, step):
-    """origin, direction, background, target (active,3) and jitter (active,) of one step."""
+def draw_rays(views, active, seed, step, edge):
+    """origin, direction, background, target (active,3) and jitter (active,) of one step, edge^2 rays a pixel."""
     rgba, pose, pixels = views.rgba.cpu(), views.pose.cpu().double(), views.pixels.cpu().long()
     height, width = rgba.shape[1:3]
     index = torch.arange(active)
-    pick, x, y, jitter = pcg4d(index, step, seed, 0)
-    background = torch.stack([unit(word) for word in pcg4d(index, step, seed, 1)[:3]], -1)
+    pick = pcg4d(index // edge**2, step, seed, 0)[0]
+    _, x, y, jitter = pcg4d(index, step, seed, 0)
+    background = torch.stack([unit(word) for word in pcg4d(index // edge**2, step, seed, 1)[:3]], -1)
+    across, down = (index % edge + unit(x)) / edge, (index // edge % edge + unit(y)) / edge
     pixel = pixels[(pick * len(pixels)) >> 32]
     view, row, column = pixel // (height * width), pixel // width % height, pixel % width
     local = torch.stack([
-        (column + 0.5 + (unit(x) - 0.5) * views.jitter - views.center[0]) / views.focal,
-        -(row + 0.5 + (unit(y) - 0.5) * views.jitter - views.center[1]) / views.focal,
+        (column + 0.5 + (across - 0.5) * views.jitter - views.center[0]) / views.focal,
+        -(row + 0.5 + (down - 0.5) * views.jitter - views.center[1]) / views.focal,
         -torch.ones(active, dtype=torch.float64),
     ], -1)
     direction = torch.einsum("rij,rj->ri", pose[view, :, :3], local)
@@ -147,6 +149,16 @@ def huber(residual, threshold):
     """Huber loss, scaled so that its slope far out is one."""
     size = residual.abs()
     return torch.where(size < threshold, size**2 / (2 * threshold), size - threshold / 2)
+
+
+def pixel_loss(color, target, count, edge, threshold):
+    """Huber loss (R,) of the pixel that a ray belongs to, the mean of edge^2 rays; none if a ray found no room."""
+    losses = []
+    for i in range(len(color)):
+        pixel = slice(i // edge**2 * edge**2, i // edge**2 * edge**2 + edge**2)
+        loss = huber((color[pixel] - target[pixel]).mean(0), threshold).mean()
+        losses.append(loss * bool((count[pixel] >= 0).all()))
+    return torch.stack(losses)
 
 
 def adam(value, gradient, first, second, step, config, decay):

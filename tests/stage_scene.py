@@ -38,6 +38,8 @@ NETWORKS = {
                                density_width=16),
     "wide": NetworkConfig(levels=8, table_log2=10, base_resolution=4, finest_resolution=64, density_width=128,
                           color_width=128),
+    "wider": NetworkConfig(levels=8, table_log2=10, base_resolution=4, finest_resolution=64, density_width=128,
+                           density_layers=2, color_width=256),
     "deep": NetworkConfig(levels=8, table_log2=10, base_resolution=4, finest_resolution=64, density_width=64,
                           density_layers=4, color_width=64, color_layers=4),
 }

@@ -36,33 +36,35 @@ def network(request):
 # Rays
 
 
-@pytest.mark.parametrize("seed, step", [(0, 0), (7, 123456)])
-def test_rays(backend, seed, step):
+@pytest.mark.parametrize("seed, step, edge", [(0, 0, 1), (7, 123456, 2)])
+def test_rays(backend, seed, step, edge):
     pixels = torch.arange(0, 3 * 81, 2, dtype=torch.int32)
     views = TrainingViews(posed_images(), pixels, 0.8, [0.4, 0.5, 0.6], backend.DEVICE)
     config = TrainConfig(seed=seed, steps=10)
-    clock, rays = Clock(config, backend.DEVICE), Rays(300, backend.DEVICE)
+    clock, rays = Clock(config, backend.DEVICE), Rays(300, backend.DEVICE, edge)
     clock.step.fill_(step)
     rays.active.fill_(200)
     samples = Samples(64, NETWORKS["default"], backend.DTYPE, backend.DEVICE)
     backend.draw_rays(views, rays, samples, clock)
     active = int(rays.active)
     names = ("origin", "direction", "background", "target", "jitter")
-    for name, expected in zip(names, reference.draw_rays(views, active, seed, step), strict=True):
+    for name, expected in zip(names, reference.draw_rays(views, active, seed, step, edge), strict=True):
         torch.testing.assert_close(getattr(rays, name)[:active].cpu().double(), expected, atol=2e-6, rtol=0, msg=name)
 
 
-@pytest.mark.parametrize("before, asked, after", [
-    (0, 0, 64),  # start: 1000 samples / 32 = 31, and never fewer than 64 rays
-    (100, 0, 100),  # nothing known
-    (100, 2000, 72),  # 100 rays asked for 2000: 45 would fill 0.9 of 1000, half-way there is 72.5
-    (100, 10, 200),  # never more than twice as many
-    (450, 100, 500),  # never more than the buffer holds
-    (70, 100000, 64),
+@pytest.mark.parametrize("before, asked, edge, after", [
+    (0, 0, 1, 64),  # start: 1000 samples / 32 = 31, and never fewer than 64 rays
+    (100, 0, 1, 100),  # nothing known
+    (100, 2000, 1, 72),  # 100 rays asked for 2000: 45 would fill 0.9 of 1000, half-way there is 72.5
+    (104, 2080, 2, 72),  # 74.5, in whole pixels
+    (100, 10, 1, 200),  # never more than twice as many
+    (450, 100, 1, 502),  # never more than the buffer holds
+    (450, 100, 2, 500),
+    (70, 100000, 1, 64),
 ])
-def test_ray_count_adapts_to_the_sample_budget(backend, before, asked, after):
+def test_ray_count_adapts_to_the_sample_budget(backend, before, asked, edge, after):
     views = TrainingViews(posed_images(), torch.arange(81, dtype=torch.int32), 1.0, [0.5] * 3, backend.DEVICE)
-    rays = Rays(500, backend.DEVICE)
+    rays = Rays(502, backend.DEVICE, edge)
     samples = Samples(1000, NETWORKS["default"], backend.DTYPE, backend.DEVICE)
     rays.active.fill_(before)
     samples.count.fill_(asked)
@@ -192,9 +194,11 @@ def test_gradients_stop_behind_termination(backend):
     assert float(scene.rays.transmittance[1]) < 1e-4
 
 
+@pytest.mark.parametrize("edge", [1, 2])
 @pytest.mark.parametrize("capacity", [1280, 300], ids=["fits", "overflows"])
-def test_compositing_and_loss_gradients(backend, capacity):
+def test_compositing_and_loss_gradients(backend, capacity, edge):
     scene = Scene(backend, capacity=capacity)
+    scene.rays.supersampling = edge
     backend.march(scene.rays, scene.grid, scene.samples, STEP_SIZE)
     generator = torch.Generator().manual_seed(5)
     scene.samples.density.copy_(torch.exp(3 * torch.randn(capacity, generator=generator)))
@@ -210,7 +214,7 @@ def test_compositing_and_loss_gradients(backend, capacity):
         for s, b in zip(slices, background[:active], strict=True)
     ]
     color, left, depth = (torch.stack(values) for values in zip(*results, strict=True))
-    loss = reference.huber(color - target[:active], 0.05).mean(1) * (rays.count[:active].cpu() >= 0)
+    loss = reference.pixel_loss(color, target, rays.count.cpu(), edge, 0.05)
     (loss.sum() / active * backend.LOSS_SCALE).backward()
     assert_near(rays.color[:active], color, 1e-5, "colour")
     assert_near(rays.transmittance[:active], left, 1e-4, "transmittance")
@@ -232,7 +236,7 @@ def test_gradients_of_the_parameters(backend, network):
 
 def test_gradients_where_some_rays_find_no_room(backend):
     compare_gradients(backend, NETWORKS["default"], 300)
-    compare_gradients(backend, NETWORKS["wide"], 300)
+    compare_gradients(backend, NETWORKS["wider"], 300)
 
 
 def test_a_gpu_with_too_little_shared_memory_for_the_fused_kernel(backend, monkeypatch):
@@ -269,7 +273,7 @@ def compare_gradients(backend, network, capacity):
         reference.composite(density[s], rgb[s], t[s], b, STEP_SIZE)[0]
         for s, b in zip(slices, background[:active], strict=True)
     ])
-    loss = reference.huber(color - target[:active], 0.05).mean(1) * (rays.count[:active].cpu() >= 0)
+    loss = reference.pixel_loss(color, target, rays.count.cpu(), 1, 0.05)
     (loss.sum() / active * backend.LOSS_SCALE).backward()
     error = 2e-3 if backend.DTYPE == torch.float32 else 5e-2
     actual, expected = field.matrices(field.weight_gradient), field.matrices(weights.grad)

@@ -9,7 +9,7 @@ import torch
 
 
 class Rays:
-    """Up to `capacity` rays in the unit cube's coordinates.
+    """Up to `capacity` rays in the unit cube's coordinates; the capacity is rounded down to whole pixels.
 
     origin, direction  (R,3) float32; directions have unit length
     background         (R,3) float32, the colour behind the ray
@@ -19,12 +19,14 @@ class Rays:
     color              (R,3) float32, composited colour, `background` included
     transmittance      (R,) float32, what is left of the light behind the last sample
     depth              (R,) float32, expected distance from the origin, sum of weight * t
-    loss               (R,) float32, the ray's Huber loss, mean over channels
-    active             (1,) int32: rays in use; the others have count 0
+    loss               (R,) float32, the Huber loss of the ray's pixel, mean over channels
+    active             (1,) int32: rays in use, whole pixels; the others have count 0
+    supersampling      rays along each edge of a pixel: rays with the same index // supersampling^2 share a pixel
     """
 
-    def __init__(self, capacity, device="cpu"):
-        self.capacity = capacity
+    def __init__(self, capacity, device="cpu", supersampling=1):
+        capacity -= capacity % supersampling**2
+        self.capacity, self.supersampling = capacity, supersampling
         zeros = lambda *shape, dtype=torch.float32: torch.zeros(shape, dtype=dtype, device=device)  # noqa: E731
         self.origin, self.direction = zeros(capacity, 3), zeros(capacity, 3)
         self.background, self.target, self.color = zeros(capacity, 3), zeros(capacity, 3), zeros(capacity, 3)

@@ -59,15 +59,16 @@ class TrainConfig:
     steps: int = setting(4000, 1, 10_000_000, "optimiser steps")
     samples_per_step: int = setting(1 << 16, 256, 1 << 22, "samples a step; the ray count adapts to fill it")
     march_steps: int = setting(512, 16, 8192, "march steps along the unit cube's diagonal")
-    pixel_jitter: float = setting(0.5, 0.0, 2.0, "width in pixels of the square in which a pixel's rays lie")
+    pixel_jitter: float = setting(1.0, 0.0, 2.0, "width in pixels of the square in which a pixel's rays lie")
+    supersampling: int = setting(2, 1, 2, "rays along each edge of that square; their mean is compared with the pixel")
     learning_rate: float = setting(1e-2, 1e-6, 1.0, "Adam's learning rate after warm-up")
     warmup_steps: int = setting(200, 0, 100000, "steps of linear learning-rate warm-up")
     final_rate: float = setting(0.02, 0.0, 1.0, "learning rate at the end, as a fraction of the first")
-    decay_start: float = setting(0.3, 0.0, 1.0, "fraction of the run after which the rate falls exponentially")
+    decay_start: float = setting(0.6, 0.0, 1.0, "fraction of the run after which the rate falls exponentially")
     beta1: float = setting(0.9, 0.0, 1.0, "Adam's decay of the first moment")
     beta2: float = setting(0.99, 0.0, 1.0, "Adam's decay of the second moment")
-    weight_decay: float = setting(1e-6, 0.0, 1.0, "L2 regularisation of the MLPs' weights")
-    huber: float = setting(0.02, 1e-4, 10.0, "residual at which the loss turns from quadratic to linear")
+    weight_decay: float = setting(0.0, 0.0, 1.0, "L2 regularisation of the MLPs' weights")
+    huber: float = setting(0.05, 1e-4, 10.0, "residual at which the loss turns from quadratic to linear")
     network: NetworkConfig = NetworkConfig()
     occupancy: OccupancyConfig = OccupancyConfig()
 
@@ -76,29 +77,30 @@ def default_config(backend, views, pixels):
     """The recipe for `backend` ('cpu', 'cuda', 'tcnn'), `views` training views of `pixels` pixels a side.
 
     What it follows is measured in benchmarks/ablation.csv: a table with an entry a level for some thirty to fifty
-    training pixels, finest cells of about a quarter of a pixel, march steps of about half a pixel, and fewer
-    directions to tell apart where few views could teach them. Larger than that, it learns the noise.
+    training pixels, finest cells and march steps of about half a pixel, and fewer directions to tell apart where
+    few views could teach them. Larger than that, it learns the noise.
     """
     large = pixels > 200
     network = NetworkConfig(
-        table_log2=int(min(21, max(12, round(1.12 * math.log2(views * pixels * pixels) - 7.8)))),
+        table_log2=int(min(21, max(12, round(1.3 * math.log2(views * pixels * pixels) - 11.1)))),
         base_resolution=16 if large else 8,
-        finest_resolution=int(min(4096, max(128, 4 * pixels))),
+        finest_resolution=int(min(4096, max(128, 2 * pixels))),
         sh_degree=4 if views >= 50 else 3,
     )
     recipe = TrainConfig(
         steps=10000 if large else 3000,
-        samples_per_step=1 << (18 if large else 16),
+        samples_per_step=1 << (18 if large else 17),
         march_steps=int(min(1024, max(256, 2 * pixels))),
-        pixel_jitter=0.25 if large else 0.5,
         network=network,
         occupancy=OccupancyConfig(resolution=128 if large else 64),
     )
     if backend != "cpu":
         return recipe
-    # A tenth of the samples: what two cores can do in a minute.
+    # A tenth of the samples, what two cores can do in a minute, are better spent on more pixels than on more rays
+    # of each.
     return dataclasses.replace(
-        recipe, steps=1500, samples_per_step=24576, network=dataclasses.replace(network, levels=12),
+        recipe, steps=1500, samples_per_step=24576, supersampling=1, pixel_jitter=0.5,
+        network=dataclasses.replace(network, levels=12),
     )
 
 

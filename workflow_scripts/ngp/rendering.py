@@ -70,7 +70,7 @@ class Renderer:
         y = ((center[1] - row[:, None, None] - inside[:, None]) / focal).expand(-1, n, n)
         local = torch.stack([x, y, -torch.ones_like(x)], -1).view(len(pixels), n * n, 3)
         pose = poses[torch.div(pixels, size, rounding_mode="floor")]
-        direction = local @ pose[:, :, :3].transpose(1, 2)
+        direction = (local[:, :, None] * pose[:, None, :, :3]).sum(-1)
         direction = (direction / direction.norm(dim=-1, keepdim=True)).view(-1, 3)
         origin = pose[:, :, 3] * self.model.scale + self.model.offset.to(poses.device)
         origin = origin[:, None].expand(-1, n * n, 3).reshape(-1, 3)

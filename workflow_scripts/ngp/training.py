@@ -60,7 +60,7 @@ class TrainingRun:
         self.step_size = math.sqrt(3) / config.march_steps
         self.field = Field(config.network, config.seed, backend.DTYPE, device)
         self.grid = OccupancyGrid(config.occupancy, hull, device, config.seed)
-        self.rays = Rays(int(config.samples_per_step * RAYS_PER_SAMPLE), device)
+        self.rays = Rays(int(config.samples_per_step * RAYS_PER_SAMPLE), device, config.supersampling)
         self.samples = Samples(config.samples_per_step, config.network, backend.DTYPE, device)
         self.moments = Moments(self.field)
         self.clock = Clock(config, device)
@@ -95,7 +95,9 @@ class TrainingRun:
         step, active = int(self.clock.step), int(self.rays.active)
         used = self.rays.count[:active] >= 0
         loss = float(self.rays.loss[:active][used].mean())
-        error = (self.rays.color[:active] - self.rays.target[:active])[used].pow(2).mean()
+        residual = (self.rays.color - self.rays.target).view(-1, self.config.supersampling**2, 3)
+        residual = residual.mean(1, keepdim=True).expand_as(residual).reshape(self.rays.color.shape)
+        error = residual[:active][used].pow(2).mean()
         rate = float(self.clock.learning_rate[min(step, self.config.steps) - 1])
         psnr = -10 * math.log10(max(float(error), 1e-10))
         return {

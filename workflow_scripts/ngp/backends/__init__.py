@@ -71,12 +71,15 @@ def name_of(module):
 
 
 def rays_to_draw(rays, samples):
-    """How many rays fill the sample budget, by what those of the last step asked for."""
+    """How many rays, of whole pixels, fill the sample budget, by what those of the last step asked for."""
     active, asked = int(rays.active), int(samples.count)
     if asked > 0:
         wanted = active * BUDGET_FILL * samples.capacity / asked
-        return int(min(rays.capacity, max(64, min(2 * active, 0.5 * (active + wanted)))))
-    return active or int(min(rays.capacity, max(64, samples.capacity * RAYS_PER_SAMPLE_START)))
+        wanted = min(2 * active, 0.5 * (active + wanted))
+    else:
+        wanted = active or samples.capacity * RAYS_PER_SAMPLE_START
+    chosen = int(min(rays.capacity, max(64, wanted)))
+    return chosen - chosen % rays.supersampling**2
 
 
 def keep_dense_cells(grid, clock, step_size):

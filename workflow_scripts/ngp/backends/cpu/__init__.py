@@ -57,7 +57,7 @@ def draw_rays(views, rays, samples, clock):
         active, clock.seed, int(clock.step), views.pixels.numpy(), views.rgba.numpy(), views.pose.numpy(),
         views.focal, views.center[0], views.center[1], np.float32(views.jitter), views.scale, views.offset.numpy(),
         rays.origin.numpy(), rays.direction.numpy(), rays.background.numpy(), rays.target.numpy(),
-        rays.jitter.numpy(),
+        rays.jitter.numpy(), rays.supersampling,
     )
 
 
@@ -144,7 +144,7 @@ def composite_loss(rays, samples, step_size, huber):
     composite(rays, samples, step_size)
     kernels.loss_gradient(int(rays.active), rays.first.numpy(), rays.count.numpy(), samples.density.numpy(),
                           samples.rgb.numpy(), rays.color.numpy(), rays.target.numpy(), step_size, huber,
-                          rays.loss.numpy(), samples.d_density.numpy(), samples.d_rgb.numpy())
+                          rays.supersampling**2, rays.loss.numpy(), samples.d_density.numpy(), samples.d_rgb.numpy())
 
 
 def mark_seen(rays, samples, grid, clock, step_size):

@@ -45,15 +45,17 @@ def unit(word):
 
 @jit
 def draw_rays(active, seed, step, pixels, rgba, pose, focal, cx, cy, spread, scale, shift, origin, direction,
-              background, target, jitter):
+              background, target, jitter, edge):
     height, width = rgba.shape[1], rgba.shape[2]
     for i in numba.prange(active):
-        pick, jx, jy, jt = pcg4d(i, step, seed, STREAM_PIXEL)
-        red, green, blue, _ = pcg4d(i, step, seed, STREAM_BACKGROUND)
+        pick, _, _, _ = pcg4d(i // (edge * edge), step, seed, STREAM_PIXEL)
+        _, jx, jy, jt = pcg4d(i, step, seed, STREAM_PIXEL)
+        red, green, blue, _ = pcg4d(i // (edge * edge), step, seed, STREAM_BACKGROUND)
         pixel = pixels[(pick * np.uint64(len(pixels))) >> np.uint64(32)]
         view, row, column = pixel // (height * width), (pixel // width) % height, pixel % width
-        x = (column + HALF + (unit(jx) - HALF) * spread - cx) / focal
-        y = -(row + HALF + (unit(jy) - HALF) * spread - cy) / focal
+        across, down = (i % edge + unit(jx)) / edge, (i // edge % edge + unit(jy)) / edge
+        x = (column + HALF + (across - HALF) * spread - cx) / focal
+        y = -(row + HALF + (down - HALF) * spread - cy) / focal
         norm = np.float32(1.0) / math.sqrt(x * x + y * y + np.float32(1.0))
         alpha = rgba[view, row, column, 3] / np.float32(255.0)
         background[i, 0], background[i, 1], background[i, 2] = unit(red), unit(green), unit(blue)
@@ -257,8 +259,9 @@ def composite(first, count, density, rgb, t, background, step_size, color, trans
 
 
 @jit
-def loss_gradient(active, first, count, density, rgb, color, target, step_size, huber, loss, d_density, d_rgb):
-    """Huber loss of the composited colours, and its gradient at every sample.
+def loss_gradient(active, first, count, density, rgb, color, target, step_size, huber, pixel_rays, loss, d_density,
+                  d_rgb):
+    """Huber loss of the pixels, each the mean of `pixel_rays` rays, and its gradient at every sample.
 
     d colour / d density_k = step_size * (T_{k+1} c_k - sum_{j>k} w_j c_j - T_N background): Max 1995, as used by
     Müller et al. 2022. The sum is the final colour less what lies in front.
@@ -268,12 +271,16 @@ def loss_gradient(active, first, count, density, rgb, color, target, step_size, 
         loss[i] = 0
         if i >= active or count[i] < 0:
             continue
-        d_color = np.zeros(3, np.float32)
+        d_color, pixel = np.zeros(3, np.float32), i - i % pixel_rays
+        whole = count[pixel : pixel + pixel_rays].min() >= 0  # a pixel that lacks a ray has no loss
         for a in range(3):
-            residual = color[i, a] - target[i, a]
+            residual = np.float32(0.0)
+            for r in range(pixel, pixel + pixel_rays):
+                residual += (color[r, a] - target[r, a]) / pixel_rays
             size = abs(residual)
-            loss[i] += (0.5 * size * size / huber if size < huber else size - 0.5 * huber) / 3
-            d_color[a] = norm * min(max(residual / huber, np.float32(-1.0)), np.float32(1.0))
+            if whole:
+                loss[i] += (0.5 * size * size / huber if size < huber else size - 0.5 * huber) / 3
+                d_color[a] = norm * min(max(residual / huber, np.float32(-1.0)), np.float32(1.0))
         left = np.float32(1.0)
         rest = np.empty(3, np.float32)
         for a in range(3):

@@ -33,7 +33,7 @@ SCATTER_LANES, SCATTER_RUN = 128, 8
 MARCH_RAYS, MARCH_STEPS = 4, 64  # tile of rays and steps of a marching program
 TRACE_RAYS, TRACE_STEPS = 4, 32  # tile of rays and samples of a compositing program
 RAY_PROGRAMS = 8  # programs a multiprocessor that share out the rays
-MLP_BLOCK, MLP_BACKWARD_BLOCK = 128, 64  # samples of a program of 4 warps
+MLP_BLOCK, MLP_BACKWARD_BLOCK = 128, 64  # samples of a program
 MLP_PROGRAMS = 2  # programs a multiprocessor
 ADAM_BLOCK = 512
 
@@ -96,8 +96,10 @@ class Scratch:
         self.density_sum, self.any_kept = zeros(1, torch.float32), zeros(1)
         self.unlimited = torch.full_like(self.alive_count, 2**31 - 1)
         device = None if INTERPRETED else torch.cuda.get_device_properties(field.device)
+        self.backward_warps = mlp.backward_warps(network)
         # Triton multiplies matrices on the tensor cores from 8.0 on; before that, torch does it better.
-        self.fused = mlp.fits(network) and (device is None or not torch.version.cuda or device.major >= 8)
+        tensor_cores = device is None or not torch.version.cuda or device.major >= 8
+        self.fused = self.backward_warps is not None and tensor_cores
         self.processors = 1 if device is None else device.multi_processor_count
         self.network = dict(
             INPUTS=network.levels * network.features, WIDTH=network.density_width, LAYERS=network.density_layers,
@@ -123,11 +125,13 @@ def _mlp_programs(samples, n, block):
 
 
 def draw_rays(views, rays, samples, clock):
-    ray_kernels.adapt_ray_count[(1,)](rays.active, samples.count, rays.capacity, samples.capacity)
+    ray_kernels.adapt_ray_count[(1,)](rays.active, samples.count, rays.capacity, samples.capacity,
+                                      rays.supersampling**2)
     ray_kernels.draw_rays[_programs(rays.capacity, BLOCK)](
         rays.active, clock.step, views.pixels, views.rgba, views.pose, views.offset, len(views.pixels), clock.seed,
         views.rgba.shape[1], views.rgba.shape[2], views.focal, *views.center, views.jitter, views.scale,
-        rays.origin, rays.direction, rays.background, rays.target, rays.jitter, BLOCK,
+        rays.origin, rays.direction, rays.background, rays.target, rays.jitter, rays.supersampling,
+        BLOCK,
     )
 
 
@@ -189,7 +193,7 @@ def composite_loss(rays, samples, step_size, huber):
     compositing.composite_loss[_ray_programs(rays, samples, TRACE_RAYS)](
         rays.active, rays.first, rays.count, samples.density, samples.rgb, samples.t, rays.background, rays.target,
         step_size, huber, LOSS_SCALE, rays.color, rays.transmittance, rays.depth, rays.loss, samples.d_density,
-        samples.d_rgb, scratch.alive, scratch.alive_count, TRACE_RAYS, TRACE_STEPS,
+        samples.d_rgb, scratch.alive, scratch.alive_count, rays.supersampling**2, TRACE_RAYS, TRACE_STEPS,
     )
 
 
@@ -209,6 +213,7 @@ def evaluate_backward(field, rays, samples):
                 samples.encoding, samples.ray, rays.direction, field.compute_weights, scratch.alive,
                 scratch.alive_count, samples.d_density, samples.d_rgb, samples.d_encoding, field.weight_gradient,
                 **scratch.network, BLOCK=MLP_BACKWARD_BLOCK, num_stages=1,
+                num_warps=scratch.backward_warps,
             )
             return
         except OutOfResources:

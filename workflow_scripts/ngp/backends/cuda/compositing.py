@@ -85,6 +85,14 @@ def composite(
 
 
 @triton.jit
+def pixel_sum(values, PIXEL_RAYS: tl.constexpr):
+    """The sum over the rays of its pixel, for each of the tile's rays (RAYS,)."""
+    RAYS: tl.constexpr = values.shape[0]
+    total = tl.sum(tl.reshape(values, (RAYS // PIXEL_RAYS, PIXEL_RAYS)), 1)
+    return tl.reshape(tl.broadcast_to(total[:, None], (RAYS // PIXEL_RAYS, PIXEL_RAYS)), (RAYS,))
+
+
+@triton.jit
 def huber_loss(residual, threshold):
     size = tl.abs(residual)
     return tl.where(size < threshold, 0.5 * size * size / threshold, size - 0.5 * threshold)
@@ -99,9 +107,11 @@ def huber_slope(residual, threshold):
 def composite_loss(
     active_ptr, first_ptr, count_ptr, density_ptr, rgb_ptr, t_ptr, background_ptr, target_ptr, step_size, threshold,
     loss_scale, color_ptr, transmittance_ptr, depth_ptr, loss_ptr, d_density_ptr, d_rgb_ptr, alive_ptr,
-    alive_count_ptr, RAYS: tl.constexpr, STEPS: tl.constexpr,
+    alive_count_ptr, PIXEL_RAYS: tl.constexpr, RAYS: tl.constexpr, STEPS: tl.constexpr,
 ):  # fmt: skip
     """What `composite` writes, the loss (R,), its gradients, and the list of the samples that have one.
+
+    A pixel is the mean of PIXEL_RAYS rays, and has no loss if one of them found no room.
 
     d colour / d density_k = step_size * (T_{k+1} c_k - sum_{j>k} w_j c_j - T_N background), as in Müller et al.
     2022; the sum is the final colour less what lies in front. Its three channels are wanted only in a product
@@ -119,13 +129,17 @@ def composite_loss(
         store_rays(i, mask, color, left, depth, color_ptr, transmittance_ptr, depth_ptr)
 
         target = load_vector(target_ptr, i, mask)
-        loss = huber_loss(color[0] - target[0], threshold) + huber_loss(color[1] - target[1], threshold)
-        loss += huber_loss(color[2] - target[2], threshold)
-        tl.store(loss_ptr + i, tl.where(placed, loss / 3.0, 0.0), mask=mask)
-        norm = loss_scale / (3.0 * active.to(tl.float32))
-        d_red = (norm * huber_slope(color[0] - target[0], threshold))[:, None]
-        d_green = (norm * huber_slope(color[1] - target[1], threshold))[:, None]
-        d_blue = (norm * huber_slope(color[2] - target[2], threshold))[:, None]
+        residual_red = pixel_sum(color[0] - target[0], PIXEL_RAYS) / PIXEL_RAYS
+        residual_green = pixel_sum(color[1] - target[1], PIXEL_RAYS) / PIXEL_RAYS
+        residual_blue = pixel_sum(color[2] - target[2], PIXEL_RAYS) / PIXEL_RAYS
+        whole_pixel = pixel_sum(placed.to(tl.int32), PIXEL_RAYS) == PIXEL_RAYS
+        loss = huber_loss(residual_red, threshold) + huber_loss(residual_green, threshold)
+        loss += huber_loss(residual_blue, threshold)
+        tl.store(loss_ptr + i, tl.where(whole_pixel, loss / 3.0, 0.0), mask=mask)
+        norm = tl.where(whole_pixel, loss_scale / (3.0 * active.to(tl.float32)), 0.0)
+        d_red = (norm * huber_slope(residual_red, threshold))[:, None]
+        d_green = (norm * huber_slope(residual_green, threshold))[:, None]
+        d_blue = (norm * huber_slope(residual_blue, threshold))[:, None]
         whole = d_red * color[0][:, None] + d_green * color[1][:, None] + d_blue * color[2][:, None]
 
         listed = tl.cumsum(lit_count, 0) - lit_count

@@ -12,7 +12,7 @@ from .rays import load_vector
 
 LOG_DENSITY_LIMIT = tl.constexpr(MAX_LOG_DENSITY)
 HARMONICS = tl.constexpr(16)  # columns of the tile of spherical harmonics, whatever the degree
-MAX_FUSED_ELEMENTS = 16384  # of all padded matrices: what one program's registers hold as fp32 gradients
+ELEMENTS_PER_WARP = 4096  # of all padded matrices: what a warp's registers hold as fp32 gradients
 
 
 @triton.constexpr_function
@@ -21,13 +21,13 @@ def padded(size):
     return max(16, triton.next_power_of_2(size))
 
 
-def fits(network):
-    """Whether the fused kernels take this network."""
+def backward_warps(network):
+    """Warps of a program of the fused backward kernel; None for a network too large for it."""
     n = network
     width, color_width, outputs = padded(n.density_width), padded(n.color_width), padded(n.geometry_features)
     density = (padded(n.levels * n.features) + (n.density_layers - 1) * width + outputs) * width
     color = (outputs + 16 + (n.color_layers - 1) * color_width + 16) * color_width
-    return density + color <= MAX_FUSED_ELEMENTS
+    return next((warps for warps in (4, 8) if density + color <= warps * ELEMENTS_PER_WARP), None)
 
 
 @triton.jit

@@ -42,33 +42,39 @@ def hashed_words(index, step, seed, STREAM: tl.constexpr):
 
 
 @triton.jit
-def adapt_ray_count(active_ptr, asked_ptr, rays, samples):
-    """Moves the number of rays half-way towards the one whose samples fill the buffer."""
+def adapt_ray_count(active_ptr, asked_ptr, rays, samples, PIXEL_RAYS: tl.constexpr):
+    """Moves the number of rays half-way towards the one whose samples fill the buffer, in whole pixels."""
     active, asked = tl.load(active_ptr).to(tl.float32), tl.load(asked_ptr).to(tl.float32)
     wanted = active * (FILL * samples) / tl.maximum(asked, 1.0)
     moved = tl.minimum(2.0 * active, 0.5 * (active + wanted))
     chosen = tl.where(asked > 0.0, moved, tl.where(active > 0.0, active, START * samples))
-    tl.store(active_ptr, tl.minimum(tl.maximum(chosen, MIN_RAYS), rays.to(tl.float32)).to(tl.int32))
+    chosen = tl.minimum(tl.maximum(chosen, MIN_RAYS), rays.to(tl.float32)).to(tl.int32)
+    tl.store(active_ptr, chosen // PIXEL_RAYS * PIXEL_RAYS)
 
 
 @triton.jit(do_not_specialize=["pixel_count", "seed", "height", "width"])
 def draw_rays(
     active_ptr, step_ptr, pixels_ptr, rgba_ptr, pose_ptr, offset_ptr, pixel_count, seed, height, width,
     focal, center_x, center_y, spread, scale,
-    origin_ptr, direction_ptr, background_ptr, target_ptr, jitter_ptr, BLOCK: tl.constexpr,
+    origin_ptr, direction_ptr, background_ptr, target_ptr, jitter_ptr, EDGE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """A ray through a random point of a random pixel, over a random background; shapes as in ngp.buffers."""
+    """EDGE x EDGE rays through each of some random pixels, over a random background; shapes as in ngp.buffers.
+
+    Each ray passes through a random point of its own part of the pixel.
+    """
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     mask = i < tl.load(active_ptr)
     step = tl.load(step_ptr)
-    pick, x_word, y_word, jitter_word = hashed_words(i, step, seed, PIXEL)
-    red, green, blue, _ = hashed_words(i, step, seed, BACKGROUND)
+    pick, _, _, _ = hashed_words(i // (EDGE * EDGE), step, seed, PIXEL)
+    _, x_word, y_word, jitter_word = hashed_words(i, step, seed, PIXEL)
+    red, green, blue, _ = hashed_words(i // (EDGE * EDGE), step, seed, BACKGROUND)
 
     choice = tl.umulhi(pick, (i * 0 + pixel_count).to(tl.uint32)).to(tl.int32)
     pixel = tl.load(pixels_ptr + choice, mask=mask, other=0)
     view, row, column = pixel // (height * width), pixel // width % height, pixel % width
-    x = (column + 0.5 + (unit(x_word) - 0.5) * spread - center_x) / focal
-    y = -(row + 0.5 + (unit(y_word) - 0.5) * spread - center_y) / focal
+    across, down = (i % EDGE + unit(x_word)) / EDGE, (i // EDGE % EDGE + unit(y_word)) / EDGE
+    x = (column + 0.5 + (across - 0.5) * spread - center_x) / focal
+    y = -(row + 0.5 + (down - 0.5) * spread - center_y) / focal
     norm = 1.0 / tl.sqrt(x * x + y * y + 1.0)
     alpha = tl.load(rgba_ptr + pixel * 4 + 3, mask=mask, other=0).to(tl.float32) / 255.0
     tl.store(jitter_ptr + i, unit(jitter_word), mask=mask)

@@ -35,14 +35,18 @@ def draw_rays(views, rays, samples, clock):
     rays.active.fill_(active)
     index = torch.arange(active, device=rays.origin.device)
     step = int(clock.step)
-    pick, jitter_x, jitter_y, jitter_t = pcg4d(index, step, clock.seed, STREAM_PIXEL)
-    background = torch.stack([unit(word) for word in pcg4d(index, step, clock.seed, STREAM_BACKGROUND)[:3]], 1)
+    edge = rays.supersampling
+    group, part_row, part_column = unravel(index, (edge, edge))
+    pick = pcg4d(group, step, clock.seed, STREAM_PIXEL)[0]
+    background = torch.stack([unit(word) for word in pcg4d(group, step, clock.seed, STREAM_BACKGROUND)[:3]], 1)
+    _, jitter_x, jitter_y, jitter_t = pcg4d(index, step, clock.seed, STREAM_PIXEL)
+    across, down = (part_column + unit(jitter_x)) / edge, (part_row + unit(jitter_y)) / edge
 
     height, width = views.rgba.shape[1:3]
     pixel = views.pixels[(pick * len(views.pixels)) >> 32].long()
     view, row, column = unravel(pixel, (height, width))
-    x = (column + 0.5 + (unit(jitter_x) - 0.5) * views.jitter - views.center[0]) / views.focal
-    y = (views.center[1] - row - 0.5 - (unit(jitter_y) - 0.5) * views.jitter) / views.focal
+    x = (column + 0.5 + (across - 0.5) * views.jitter - views.center[0]) / views.focal
+    y = (views.center[1] - row - 0.5 - (down - 0.5) * views.jitter) / views.focal
     local = torch.stack([x, y, -torch.ones_like(x)], 1)
     local = local / local.norm(dim=1, keepdim=True)
     pose = views.pose[view]
@@ -124,11 +128,18 @@ def _composite(rays, samples, step_size):
     return inputs, (opacity, depth, rgb, weight)
 
 
+def _of_pixels(values, rays):
+    """For each ray (R, C) the mean of `values` over the rays of its pixel."""
+    pixel_rays = rays.supersampling**2
+    mean = values.view(-1, pixel_rays, values.shape[1]).mean(1, keepdim=True)
+    return mean.expand(-1, pixel_rays, -1).reshape(values.shape)
+
+
 def composite_loss(rays, samples, step_size, huber):
     (density, sample_rgb, delta, t, rays_a), (opacity, depth, rgb, weight) = _composite(rays, samples, step_size)
     index = torch.arange(rays.capacity, device=rays.count.device)
-    counted = ((index < rays.active) & (rays.count >= 0)).float()[:, None]
-    residual = rays.color - rays.target
+    counted = (_of_pixels(((index < rays.active) & (rays.count >= 0)).float()[:, None], rays) == 1).float()
+    residual = _of_pixels(rays.color - rays.target, rays)
     size = residual.abs()
     loss = torch.where(size < huber, 0.5 * size * size / huber, size - 0.5 * huber)
     rays.loss.copy_((loss * counted).mean(1))
