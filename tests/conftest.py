@@ -3,8 +3,16 @@
 import pytest
 
 from blender_versions import VERSIONS, command
+from ngp.backends import name_of
 from scene_helpers import BLENDER_PYTHON, WORKER, Blender
+from stage_scene import available_backends
 from workflow_project import AGGREGATES, Project, jobs_in, jobs_of
+
+
+@pytest.fixture(params=available_backends(), ids=name_of)
+def backend(request):
+    """The backends that run here, one after another."""
+    return request.param
 
 
 @pytest.fixture(scope="session")

@@ -18,17 +18,16 @@ from ngp.model_file import load_model, restore_checkpoint, save_checkpoint, save
 from ngp.rendering import Renderer
 from ngp.training import TrainingRun, train
 from tcnn_scene import TRAINING, backend_on_standins, ball_images, psnr_on_white
+from test_occupancy import test_an_occupancy_update_never_empties_the_grid, test_occupancy_update  # noqa: F401
 from test_stages import (  # noqa: F401  (pytest runs them here with the fixture below)
     test_a_step_with_a_gradient_that_is_no_number_is_skipped,
     test_a_step_without_samples,
-    test_an_occupancy_update_never_empties_the_grid,
     test_compositing_and_loss_gradients,
     test_compositing_by_hand,
     test_density_and_color,
     test_encoding_of_the_cube_s_corner_and_center,
     test_gradients_of_the_parameters,
     test_marching,
-    test_occupancy_update,
     test_ray_count_adapts_to_the_sample_budget,
     test_rays,
     test_rays_that_find_no_room_are_left_out,

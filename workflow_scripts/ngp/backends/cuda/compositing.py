@@ -60,10 +60,21 @@ def trace(density_ptr, rgb_ptr, t_ptr, first, count, step_size, RAYS: tl.constex
 
 
 @triton.jit
-def store_rays(i, mask, color, transmittance, depth, color_ptr, transmittance_ptr, depth_ptr):
-    store_vector(color_ptr, i, color[0], color[1], color[2], mask)
-    tl.store(transmittance_ptr + i, transmittance, mask=mask)
+def composite_rays(
+    i, mask, first, count, density_ptr, rgb_ptr, t_ptr, background_ptr, step_size, color_ptr, transmittance_ptr,
+    depth_ptr, RAYS: tl.constexpr, STEPS: tl.constexpr,
+):  # fmt: skip
+    """Writes color, transmittance and depth of RAYS rays; (red, green, blue, number of samples that light reaches)."""
+    red, green, blue, depth, reached, lit_count = trace(
+        density_ptr, rgb_ptr, t_ptr, first, count, step_size, RAYS, STEPS
+    )
+    left = tl.exp(-reached)
+    background = load_vector(background_ptr, i, mask)
+    red, green, blue = red + left * background[0], green + left * background[1], blue + left * background[2]
+    store_vector(color_ptr, i, red, green, blue, mask)
+    tl.store(transmittance_ptr + i, left, mask=mask)
     tl.store(depth_ptr + i, depth, mask=mask)
+    return red, green, blue, lit_count
 
 
 @triton.jit
@@ -75,13 +86,10 @@ def composite(
     active = tl.load(active_ptr)
     for block in range(tl.program_id(0), tl.cdiv(active, RAYS), tl.num_programs(0)):
         i, mask, first, count, placed = load_rays(block, active, first_ptr, count_ptr, RAYS)
-        red, green, blue, depth, reached, lit_count = trace(
-            density_ptr, rgb_ptr, t_ptr, first, count, step_size, RAYS, STEPS
-        )
-        left = tl.exp(-reached)
-        background = load_vector(background_ptr, i, mask)
-        color = (red + left * background[0], green + left * background[1], blue + left * background[2])
-        store_rays(i, mask, color, left, depth, color_ptr, transmittance_ptr, depth_ptr)
+        composite_rays(
+            i, mask, first, count, density_ptr, rgb_ptr, t_ptr, background_ptr, step_size, color_ptr,
+            transmittance_ptr, depth_ptr, RAYS, STEPS,
+        )  # fmt: skip
 
 
 @triton.jit
@@ -120,18 +128,14 @@ def composite_loss(
     active = tl.load(active_ptr)
     for block in range(tl.program_id(0), tl.cdiv(active, RAYS), tl.num_programs(0)):
         i, mask, first, count, placed = load_rays(block, active, first_ptr, count_ptr, RAYS)
-        red, green, blue, depth, reached, lit_count = trace(
-            density_ptr, rgb_ptr, t_ptr, first, count, step_size, RAYS, STEPS
-        )
-        left = tl.exp(-reached)
-        background = load_vector(background_ptr, i, mask)
-        color = (red + left * background[0], green + left * background[1], blue + left * background[2])
-        store_rays(i, mask, color, left, depth, color_ptr, transmittance_ptr, depth_ptr)
-
+        red, green, blue, lit_count = composite_rays(
+            i, mask, first, count, density_ptr, rgb_ptr, t_ptr, background_ptr, step_size, color_ptr,
+            transmittance_ptr, depth_ptr, RAYS, STEPS,
+        )  # fmt: skip
         target = load_vector(target_ptr, i, mask)
-        residual_red = pixel_sum(color[0] - target[0], PIXEL_RAYS) / PIXEL_RAYS
-        residual_green = pixel_sum(color[1] - target[1], PIXEL_RAYS) / PIXEL_RAYS
-        residual_blue = pixel_sum(color[2] - target[2], PIXEL_RAYS) / PIXEL_RAYS
+        residual_red = pixel_sum(red - target[0], PIXEL_RAYS) / PIXEL_RAYS
+        residual_green = pixel_sum(green - target[1], PIXEL_RAYS) / PIXEL_RAYS
+        residual_blue = pixel_sum(blue - target[2], PIXEL_RAYS) / PIXEL_RAYS
         whole_pixel = pixel_sum(placed.to(tl.int32), PIXEL_RAYS) == PIXEL_RAYS
         loss = huber_loss(residual_red, threshold) + huber_loss(residual_green, threshold)
         loss += huber_loss(residual_blue, threshold)
@@ -140,7 +144,7 @@ def composite_loss(
         d_red = (norm * huber_slope(residual_red, threshold))[:, None]
         d_green = (norm * huber_slope(residual_green, threshold))[:, None]
         d_blue = (norm * huber_slope(residual_blue, threshold))[:, None]
-        whole = d_red * color[0][:, None] + d_green * color[1][:, None] + d_blue * color[2][:, None]
+        whole = d_red * red[:, None] + d_green * green[:, None] + d_blue * blue[:, None]
 
         listed = tl.cumsum(lit_count, 0) - lit_count
         total = tl.sum(lit_count, 0)
