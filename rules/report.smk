@@ -38,7 +38,7 @@ rule summary:
         program=program("summary.py"),
         results=lambda wildcards, input: os.path.dirname(input.names),
     shell:
-        "python {params.program} --results {params.results:q} --objects {input.names:q}"
+        "python {params.program} --results {params.results:q} --logs logs --objects {input.names:q}"
         " --out {output.table:q} &> {log:q}"
 
 
@@ -67,3 +67,18 @@ rule gallery:
     shell:
         "python {params.program} --results {params.results:q} --objects {input.names:q}"
         " --summary {input.summary:q} --out {output.page:q} &> {log:q}"
+
+
+# What is ready is shown even where some objects stopped; the summary says why they did.
+onerror:
+    names, table, page = (
+        f"{RESULTS}/{name}"
+        for name in ("objects.txt", "summary.csv", "gallery/index.html")
+    )
+    common = ["--results", RESULTS, "--objects", names]
+    if os.path.exists(names):
+        for name, options in (
+            ("summary.py", ["--logs", "logs", "--out", table]),
+            ("gallery.py", ["--summary", table, "--out", page]),
+        ):
+            subprocess.run(["python", program(name), *common, *options])

@@ -44,7 +44,7 @@ def test_figures_of_complete_objects(tmp_path):
     write_object(tmp_path / "chair", [30, 32, 37], seconds=30)
     write_object(tmp_path / "car", [35, 35], seconds=50)
     write_object(tmp_path / "cow", [40], seconds=40)
-    table = summarise(tmp_path, ["chair", "car", "cow"]).set_index("object")
+    table = summarise(tmp_path, tmp_path / "logs", ["chair", "car", "cow"]).set_index("object")
     chair = table.loc["chair"]
     assert chair["status"] == "ok" and chair["views"] == 3 and chair["resolution"] == "128x96"
     assert chair["psnr"] == 33 and chair["psnr_min"] == 30
@@ -61,7 +61,7 @@ def test_figures_of_complete_objects(tmp_path):
 def test_lpips_has_columns_where_it_was_computed(tmp_path):
     write_object(tmp_path / "chair", [30], lpips=0.25)
     write_object(tmp_path / "car", [35])
-    table = summarise(tmp_path, ["chair", "car"]).set_index("object")
+    table = summarise(tmp_path, tmp_path / "logs", ["chair", "car"]).set_index("object")
     assert table.loc["chair", "lpips"] == 0.25 and np.isnan(table.loc["car", "lpips"])
     assert table.loc["(mean)", "lpips"] == 0.25
     assert table.loc["car", "status"] == "ok"
@@ -84,7 +84,7 @@ def test_what_is_missing_is_named_and_breaks_nothing(tmp_path, spoil, status, em
     write_object(tmp_path / "chair", [30])
     write_object(tmp_path / "car", [36])
     spoil(tmp_path / "chair")
-    table = summarise(tmp_path, ["chair", "car", "gone"]).set_index("object")
+    table = summarise(tmp_path, tmp_path / "logs", ["chair", "car", "gone"]).set_index("object")
     assert table.loc["chair", "status"].startswith(status)
     assert pd.isna(table.loc["chair", empty])
     assert table.loc["gone", "status"].count("; ") == 2  # all three files are missing
@@ -93,10 +93,24 @@ def test_what_is_missing_is_named_and_breaks_nothing(tmp_path, spoil, status, em
     assert table.loc["(mean)", "status"] == "1 of 3 objects"
 
 
+def test_the_message_with_which_a_program_stopped_is_the_status(tmp_path):
+    """In Blender, lines of its own may follow; a log without a message says nothing."""
+    logs = tmp_path / "logs" / "chair"
+    logs.mkdir(parents=True)
+    (logs / "render_train.log").write_text("view 0\nerror: chair.obj: no faces\nBlender quit\n")
+    (logs / "train.log").write_text("Killed\n")
+    table = summarise(tmp_path, tmp_path / "logs", ["chair", "car"]).set_index("object")
+    assert table.loc["chair", "status"] == "chair.obj: no faces"
+    assert table.loc["car", "status"].startswith("metrics.csv: missing")
+    write_object(tmp_path / "chair", [30])
+    table = summarise(tmp_path, tmp_path / "logs", ["chair"]).set_index("object")
+    assert table.loc["chair", "status"] == "ok"
+
+
 def run(folder, names):
     (folder / "objects.txt").write_text("".join(name + "\n" for name in names), encoding="utf-8")
     command = [
-        *(sys.executable, PROGRAM, "--results", folder),
+        *(sys.executable, PROGRAM, "--results", folder, "--logs", folder / "logs"),
         *("--objects", folder / "objects.txt", "--out", folder / "summary.csv"),
     ]
     return subprocess.run(command, capture_output=True, text=True)
@@ -113,6 +127,7 @@ def test_program_writes_the_table_even_when_nothing_succeeded(tmp_path):
 
 def test_program_names_a_missing_list(tmp_path):
     command = [sys.executable, PROGRAM, "--results", tmp_path, "--objects", tmp_path / "none.txt"]
-    finished = subprocess.run([*command, "--out", tmp_path / "s.csv"], capture_output=True, text=True)
+    command += ["--logs", tmp_path, "--out", tmp_path / "s.csv"]
+    finished = subprocess.run(command, capture_output=True, text=True)
     assert finished.returncode == 1 and "none.txt" in finished.stderr
     assert finished.stderr.count("\n") == 1

@@ -73,7 +73,9 @@ def test_changed_model_reruns_all_of_its_object(project):
 
 def test_raised_method_number_reruns_its_program_and_what_follows(project):
     rules = project.root / "rules" / "common.smk"
-    rules.write_text(rules.read_text().replace('"train": 1', '"train": 2'))
+    raised, count = re.subn(r'"train": (\d+)', lambda found: f'"train": {int(found[1]) + 1}', rules.read_text())
+    assert count == 1
+    rules.write_text(raised)
     assert project.planned() == after({job("train", "first")}, "render_test", "metrics", "orbit")
 
 
@@ -113,6 +115,13 @@ def test_added_object_runs_alone_and_a_broken_one_does_not_hold_it_up(project):
     )
     assert "third.obj" in run.stdout and "error:" in run.stdout  # the log of the failed job
     assert (project.root / "results" / "second" / "orbit.gif").exists()
+    # What is ready is shown, with the reason why the broken one is not.
+    with open(project.root / "results" / "summary.csv") as file:
+        status = {row["object"]: row["status"] for row in csv.DictReader(file)}
+    assert status["first"] == status["second"] == "ok" and status["(mean)"] == "2 of 3 objects"
+    assert "third.obj" in status["third"]
+    page = (project.root / "results" / "gallery" / "index.html").read_text()
+    assert "second/orbit.gif" in page and "third.obj" in page
 
     # Left out, the broken object is asked for no longer, and the aggregates are made of the others.
     project.configure(objects={"folder": "models", "exclude": ["third"]})

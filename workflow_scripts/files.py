@@ -10,6 +10,8 @@ import sys
 import uuid
 from pathlib import Path
 
+ERROR = "error: "  # how the line begins with which a program stops
+
 
 class UserError(Exception):
     """Bad input: the message names the object or file and says what is wrong with it."""
@@ -20,7 +22,7 @@ def run_program(main):
     try:
         main()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"{ERROR}{error}", file=sys.stderr)
         sys.exit(1)
 
 

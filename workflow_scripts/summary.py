@@ -1,8 +1,8 @@
 """Gather the results of all objects in one table: rule `summary`.
 
 One row an object, then a row of means and one of medians, named "(mean)" and "(median)". The column
-`status` is "ok", or names the file that is missing or unfit; what that file would have said is then
-empty, and the object counts in no mean.
+`status` is "ok", or says why a program stopped, or else names the file that is missing or unfit; what
+that file would have said is then empty, and the object counts in no mean.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
-from files import UserError, atomic_path, run_program
+from files import ERROR, UserError, atomic_path, run_program
 
 # A view's metric -> the columns that it has here: name and pandas' function over the views.
 METRICS = {
@@ -85,8 +85,17 @@ def describe(error):
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def object_row(results, name):
-    """The row of one object, a dict of its columns. What cannot be read is named in `status`."""
+def stop_reason(logs, name):
+    """The error message with which one of an object's programs stopped, or None."""
+    for log in sorted((logs / name).glob("*.log")):
+        for line in reversed(log.read_text(encoding="utf-8", errors="replace").splitlines()):
+            if line.startswith(ERROR):
+                return line[len(ERROR) :]
+    return None
+
+
+def object_row(results, logs, name):
+    """The row of one object, a dict of its columns; `status` says why some cannot be filled."""
     folder = results / name
     row, problems = {"object": name}, []
     for read, file in (
@@ -98,12 +107,16 @@ def object_row(results, name):
             row.update(read(file))
         except MissingResult as problem:
             problems.append(str(problem))
-    return {**row, "status": "; ".join(problems) or "ok"}
+    status = (stop_reason(logs, name) or "; ".join(problems)) if problems else "ok"
+    return {**row, "status": status}
 
 
-def summarise(results, names):
-    """The table of all objects, with the rows "(mean)" and "(median)" over those that are ok."""
-    rows = [object_row(results, name) for name in names]
+def summarise(results, logs, names):
+    """The table of all objects, with the rows "(mean)" and "(median)" over those that are ok.
+
+    results, logs  Paths of the folders that hold a folder for each object
+    """
+    rows = [object_row(results, logs, name) for name in names]
     table = pd.DataFrame(rows, columns=COLUMNS)
     complete = table[table["status"] == "ok"]
     averages = [
@@ -129,11 +142,12 @@ def read_names(file):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, required=True, help="folder of the objects' results")
+    parser.add_argument("--logs", type=Path, required=True, help="folder of the objects' logs")
     parser.add_argument("--objects", type=Path, required=True, help="file with one object name a line")
     parser.add_argument("--out", type=Path, required=True, help="table to write (.csv)")
     options = parser.parse_args()
 
-    table = summarise(options.results, read_names(options.objects))
+    table = summarise(options.results, options.logs, read_names(options.objects))
     with atomic_path(options.out) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g")
     for row in table[table["status"] != "ok"].iloc[:-2].itertuples():
