@@ -2,7 +2,9 @@
 
     python benchmarks/ablation.py [--backend cuda] [--steps 3000] [--only NAME ...] scene.npz ...
 
-Appends the mean test PSNR of every (variant, scene) to benchmarks/ablation.csv and prints a table.
+Appends the mean test PSNR of every (variant, scene) to benchmarks/ablation.csv and prints a table. The rows there
+whose variant begins with "chair400, round" are from the search for the recipe, one seed each: what they call recipe or
+base was that round's, and their settings are complete. They have no seconds, since two runs shared the GPU.
 """
 import argparse
 import json

@@ -116,7 +116,7 @@ def test_views_metrics_and_table(results):
 
     (results / "objects.txt").write_text("ball\n")
     finished = program(
-        "summary.py", results=results, objects=results / "objects.txt",
+        "summary.py", results=results, logs=results / "logs", objects=results / "objects.txt",
         out=results / "summary.csv",
     )  # fmt: skip
     assert finished.returncode == 0, finished.stderr

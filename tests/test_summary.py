@@ -97,7 +97,7 @@ def test_the_message_with_which_a_program_stopped_is_the_status(tmp_path):
     """In Blender, lines of its own may follow; a log without a message says nothing."""
     logs = tmp_path / "logs" / "chair"
     logs.mkdir(parents=True)
-    (logs / "render_train.log").write_text("view 0\nerror: chair.obj: no faces\nBlender quit\n")
+    (logs / "render_train.log").write_text("view 0\nerror: object chair: chair.obj: no faces\nBlender quit\n")
     (logs / "train.log").write_text("Killed\n")
     table = summarise(tmp_path, tmp_path / "logs", ["chair", "car"]).set_index("object")
     assert table.loc["chair", "status"] == "chair.obj: no faces"

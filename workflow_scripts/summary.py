@@ -90,7 +90,7 @@ def stop_reason(logs, name):
     for log in sorted((logs / name).glob("*.log")):
         for line in reversed(log.read_text(encoding="utf-8", errors="replace").splitlines()):
             if line.startswith(ERROR):
-                return line[len(ERROR) :]
+                return line[len(ERROR) :].removeprefix(f"object {name}: ")
     return None
 
 

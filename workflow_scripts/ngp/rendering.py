@@ -63,7 +63,7 @@ class Renderer:
     def _pixels(self, poses, pixels, width, size, focal, center):
         """(P,5): rgb, opacity and depth of pixels, given by flat indices into (V,H,W); size is H*W."""
         n = self.supersampling
-        # Spread as in training: there, a ray stood for its whole pixel wherever in that square it lay.
+        # Spread over the square in which the pixel's rays lay in training.
         inside = 0.5 + ((torch.arange(n, device=poses.device) + 0.5) / n - 0.5) * self.spread
         row, column = torch.div(pixels % size, width, rounding_mode="floor"), pixels % width
         x = ((column[:, None, None] + inside - center[0]) / focal).expand(-1, n, n)

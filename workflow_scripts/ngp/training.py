@@ -93,11 +93,11 @@ class TrainingRun:
     def record(self):
         """The log's row for the last step. Asks the device, so it is not for every step."""
         step, active = int(self.clock.step), int(self.rays.active)
-        used = self.rays.count[:active] >= 0
-        loss = float(self.rays.loss[:active][used].mean())
-        residual = (self.rays.color - self.rays.target).view(-1, self.config.supersampling**2, 3)
-        residual = residual.mean(1, keepdim=True).expand_as(residual).reshape(self.rays.color.shape)
-        error = residual[:active][used].pow(2).mean()
+        pixel_rays = self.config.supersampling**2
+        whole = (self.rays.count[:active].view(-1, pixel_rays) >= 0).all(1)
+        loss = float(self.rays.loss[:active].view(-1, pixel_rays)[whole].mean())
+        residual = (self.rays.color - self.rays.target)[:active].view(-1, pixel_rays, 3).mean(1)
+        error = residual[whole].pow(2).mean()
         rate = float(self.clock.learning_rate[min(step, self.config.steps) - 1])
         psnr = -10 * math.log10(max(float(error), 1e-10))
         return {
