@@ -1,7 +1,6 @@
 # The configuration, the objects, and the functions that the rules share.
 import os
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 

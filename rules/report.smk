@@ -71,14 +71,12 @@ rule gallery:
 
 # What is ready is shown even where some objects stopped; the summary says why they did.
 onerror:
-    names, table, page = (
-        f"{RESULTS}/{name}"
-        for name in ("objects.txt", "summary.csv", "gallery/index.html")
-    )
-    common = ["--results", RESULTS, "--objects", names]
+    names, table = f"{RESULTS}/objects.txt", f"{RESULTS}/summary.csv"
+    page = f"{RESULTS}/gallery/index.html"
+    summary, gallery = program("summary.py"), program("gallery.py")
     if os.path.exists(names):
-        for name, options in (
-            ("summary.py", ["--logs", "logs", "--out", table]),
-            ("gallery.py", ["--summary", table, "--out", page]),
-        ):
-            subprocess.run(["python", program(name), *common, *options])
+        shell(
+            "python {summary} --results {RESULTS:q} --logs logs --objects {names:q} --out {table:q}"
+            " && python {gallery} --results {RESULTS:q} --objects {names:q} --summary {table:q}"
+            " --out {page:q} || echo 'What is ready could not be summed up.'"
+        )

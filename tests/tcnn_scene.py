@@ -15,7 +15,7 @@ STANDINS = Path(__file__).parent / "tcnn_standins"
 MODULES = ("checked", "tinycudann", "vren", "torch_scatter", "apex", "ngp.backends.tcnn")
 
 TRAINING = TrainConfig(
-    steps=100, samples_per_step=2048, march_steps=64, warmup_steps=10,
+    steps=100, samples_per_step=2048, march_steps=64, warmup_steps=10, supersampling=1, pixel_jitter=0.5,
     network=NetworkConfig(levels=4, table_log2=11, finest_resolution=64, sh_degree=2),
     occupancy=OccupancyConfig(resolution=16, warmup=48, cells_per_update=1024),
 )

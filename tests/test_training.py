@@ -69,7 +69,7 @@ def test_training_reaches_a_sensible_quality_and_repeats_itself(images, cpu):
 
 
 def test_a_resumed_run_ends_like_one_that_was_never_stopped(images, cpu, tmp_path):
-    config = dataclasses.replace(TRAINING, steps=200)
+    config = dataclasses.replace(TRAINING, steps=200, supersampling=2)
     whole = TrainingRun(images, config, cpu)
     saved = tmp_path / "checkpoint.safetensors"
 
@@ -129,7 +129,7 @@ def test_a_step_with_an_infinite_gradient_is_skipped_and_counted(images, cpu):
 
 
 def test_a_model_file_is_enough_to_render(images, cpu, tmp_path):
-    config = dataclasses.replace(TRAINING, steps=300)
+    config = dataclasses.replace(TRAINING, steps=600)
     run = TrainingRun(images, config, cpu)
     train(run)
     save_model(tmp_path / "m.safetensors", run, {"backend": "cpu"})
@@ -142,8 +142,8 @@ def test_a_model_file_is_enough_to_render(images, cpu, tmp_path):
     middle = slice(SIZE // 2 - 3, SIZE // 2 + 3)
     assert opacity[middle, middle].min() > 0.9
     assert opacity[:3, :3].max() < 0.1
-    # The ball's front is at the camera's distance less its radius: 1.5 - 0.35.
-    assert abs(depth[middle, middle].mean() - 1.15) < 0.12
+    # The ball's front is at the camera's distance less its radius, 1.5 - 0.35; a soft surface reaches behind it.
+    assert abs(depth[middle, middle].mean() - 1.15) < 0.15
     # However the pixels are cut into chunks, and the chunks into halves, the picture is the same.
     renderer.rays.capacity = 100
     renderer.samples.capacity = 700

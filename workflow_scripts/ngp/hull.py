@@ -61,11 +61,10 @@ def drawable_pixels(images, reach):
 
     reach  how many pixels the hull may lie beyond the silhouette
     """
-    height, width = images.rgba.shape[1:3]
-    y = torch.arange(height, dtype=torch.float32)[:, None].expand(height, width)
-    x = torch.arange(width, dtype=torch.float32).expand(height, width)
-    alpha = torch.as_tensor(images.rgba[..., 3] > 0)
-    near = torch.stack([_any_inside(a, x - reach, x + reach, y - reach, y + reach) for a in alpha])
+    reach = math.ceil(reach)
+    near = torch.as_tensor(images.rgba[..., 3] > 0).float()[:, None]
+    near = F.max_pool2d(near, (2 * reach + 1, 1), stride=1, padding=(reach, 0))
+    near = F.max_pool2d(near, (1, 2 * reach + 1), stride=1, padding=(0, reach))
     return near.reshape(-1).nonzero()[:, 0].to(torch.int32)
 
 
