@@ -8,17 +8,15 @@ medians over the seeds.
 """
 import argparse
 import json
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
 from record import append
-from scenes import psnr_per_view, read_scene
+from scenes import model_of, psnr_per_view, read_scene
 
 from ngp import backends
 from ngp.config import resolve
-from ngp.model_file import load_model, save_model
 from ngp.rendering import Renderer
 from ngp.training import TrainingRun, train
 
@@ -31,10 +29,7 @@ def measure(path, backend, settings, views):
         torch.cuda.reset_peak_memory_stats()
     run = TrainingRun(training, config, backend)
     train(run)
-    with tempfile.TemporaryDirectory() as folder:
-        model = Path(folder, "model.safetensors")
-        save_model(model, run, {})
-        renderer = Renderer(load_model(model), backend, supersampling=2)
+    renderer = Renderer(model_of(run), backend, supersampling=2)
     return run.seconds, psnr_per_view(renderer, test), run
 
 
@@ -48,11 +43,10 @@ def main():
     parser.add_argument("--table", default="quality", help="name of the CSV to append to")
     options = parser.parse_args()
     backend = backends.select(options.backend)
-    steps_wanted = options.steps or ["auto"]
     for scene in options.scenes:
         views = read_scene(scene)
         measure(scene, backend, {**options.settings, "steps": 32}, views)  # compiles what is to be compiled
-        for steps in steps_wanted:
+        for steps in options.steps or ["auto"]:
             rows = []
             for seed in range(options.seeds):
                 settings = {**options.settings, "steps": steps, "seed": seed}

@@ -5,17 +5,15 @@
 Seconds for all test views together, the median of five rounds; appends to benchmarks/rendering.csv.
 """
 import argparse
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 from record import append
-from scenes import read_scene
+from scenes import model_of, read_scene
 
 from ngp import backends
 from ngp.config import resolve
-from ngp.model_file import load_model, save_model
 from ngp.rendering import Renderer
 from ngp.training import TrainingRun, train
 
@@ -33,9 +31,7 @@ def main():
         settings = {"steps": options.steps}
         run = TrainingRun(training, resolve(settings, backends.name_of(backend), len(training), width), backend)
         train(run)
-        with tempfile.TemporaryDirectory() as folder:
-            save_model(Path(folder, "model.safetensors"), run, {})
-            model = load_model(Path(folder, "model.safetensors"))
+        model = model_of(run)
         for supersampling in (1, 2):
             renderer = Renderer(model, backend, supersampling)
             rounds = []

@@ -2,6 +2,7 @@
 import json
 import math
 import sys
+import tempfile
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -11,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
 from ngp.data import PosedImages  # noqa: E402
+from ngp.model_file import load_model, save_model  # noqa: E402
 from ngp.rendering import on_white  # noqa: E402
 
 # Our renders put the object into the unit box around the origin; the NeRF-synthetic chair is larger.
@@ -30,6 +32,14 @@ def read_scene(path):
             ["%03d" % i for i in range(len(rgba))], scale, np.full(3, 0.5, np.float32),
         ))
     return splits
+
+
+def model_of(run):
+    """The Model of a finished TrainingRun, as its file gives it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.safetensors")
+        save_model(path, run, {})
+        return load_model(path)
 
 
 def psnr_per_view(renderer, images):

@@ -26,10 +26,7 @@ def finished_project(tmp_path_factory):
     return project
 
 
-@pytest.fixture(
-    scope="session",
-    params=VERSIONS,
-)
+@pytest.fixture(scope="session", params=VERSIONS)
 def blender(request, tmp_path_factory):
     """A Blender process that renders for many tests; see the markers for its versions."""
     words = [BLENDER_PYTHON, WORKER] if request.param == "default" else command(request.param, WORKER)

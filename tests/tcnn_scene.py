@@ -83,7 +83,7 @@ def ball_images(views=12, size=32):
 def psnr_on_white(renderer, azimuth=0.5, elevation=0.3, size=32):
     """PSNR in dB of the ball seen from a pose that is none of the training views'."""
     pose, rgba = ball(size, azimuth, elevation)
-    rgb, opacity, _ = renderer.render(pose, size, size, 1.1 * size)
+    rgb, opacity, _ = next(renderer.render_views(pose[None], size, size, 1.1 * size))
     alpha = rgba[..., 3:] / 255
     error = rgb + 1 - opacity[..., None] - (rgba[..., :3] / 255 * alpha + 1 - alpha)
     return -10 * math.log10(float((error**2).mean()))

@@ -147,7 +147,7 @@ def test_a_model_file_is_enough_to_render(images, cpu, tmp_path):
     # However the pixels are cut into chunks, and the chunks into halves, the picture is the same.
     renderer.rays.capacity = 100
     renderer.samples.capacity = 700
-    again = renderer.render(images.pose[1], SIZE, SIZE, images.focal)
+    again = next(renderer.render_views(images.pose[1:2], SIZE, SIZE, images.focal))
     assert np.allclose(again[0], rgb, atol=1e-5)
 
 

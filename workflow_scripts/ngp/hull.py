@@ -61,10 +61,12 @@ def drawable_pixels(images, reach):
 
     reach  how many pixels the hull may lie beyond the silhouette
     """
-    reach = math.ceil(reach)
-    near = torch.as_tensor(images.rgba[..., 3] > 0).float()[:, None]
-    near = F.max_pool2d(near, (2 * reach + 1, 1), stride=1, padding=(reach, 0))
-    near = F.max_pool2d(near, (1, 2 * reach + 1), stride=1, padding=(0, reach))
+    before, after = math.ceil(reach), math.floor(reach)  # whole pixels, counted from a pixel's corner
+    near = torch.as_tensor(images.rgba[..., 3] > 0)
+    for _ in range(2):  # along the rows, then along the columns
+        count = F.pad(near.to(torch.int32), (before + 1, after)).cumsum(2, dtype=torch.int32)
+        width = before + after + 1
+        near = (count[:, :, width:] > count[:, :, :-width]).transpose(1, 2)
     return near.reshape(-1).nonzero()[:, 0].to(torch.int32)
 
 

@@ -45,20 +45,12 @@ class Renderer:
         """
         poses = torch.as_tensor(np.asarray(poses), dtype=torch.float32)[:, :3, :4].to(self.rays.origin.device)
         center = center or (width / 2, height / 2)
-        total, size = len(poses) * height * width, height * width
-        chunk = max(1, self.rays.capacity // self.supersampling**2)
-        ready = torch.empty(0, 5)
-        for start in range(0, total, chunk):
-            pixels = torch.arange(start, min(start + chunk, total), device=poses.device)
-            ready = torch.cat([ready, self._pixels(poses, pixels, width, size, focal, center).cpu()])
-            while len(ready) >= size:
-                image = ready[:size].view(height, width, 5).numpy()
-                ready = ready[size:]
+        size, chunk = height * width, max(1, self.rays.capacity // self.supersampling**2)
+        for some in poses.split(max(1, chunk // size)):
+            pixels = torch.arange(len(some) * size, device=poses.device).split(chunk)
+            images = torch.cat([self._pixels(some, part, width, size, focal, center).cpu() for part in pixels])
+            for image in images.view(-1, height, width, 5).numpy():
                 yield image[..., :3], image[..., 3], image[..., 4]
-
-    def render(self, pose, width, height, focal, center=None):
-        """One view: as `render_views` with one pose, (3,4) or (4,4)."""
-        return next(self.render_views(np.asarray(pose)[None], width, height, focal, center))
 
     def _pixels(self, poses, pixels, width, size, focal, center):
         """(P,5): rgb, opacity and depth of pixels, given by flat indices into (V,H,W); size is H*W."""

@@ -125,13 +125,13 @@ def _mlp_programs(samples, n, block):
 
 
 def draw_rays(views, rays, samples, clock):
-    ray_kernels.adapt_ray_count[(1,)](rays.active, samples.count, rays.capacity, samples.capacity,
-                                      rays.supersampling**2)
+    ray_kernels.adapt_ray_count[(1,)](
+        rays.active, samples.count, rays.capacity, samples.capacity, rays.supersampling**2
+    )
     ray_kernels.draw_rays[_programs(rays.capacity, BLOCK)](
         rays.active, clock.step, views.pixels, views.rgba, views.pose, views.offset, len(views.pixels), clock.seed,
         views.rgba.shape[1], views.rgba.shape[2], views.focal, *views.center, views.jitter, views.scale,
-        rays.origin, rays.direction, rays.background, rays.target, rays.jitter, rays.supersampling,
-        BLOCK,
+        rays.origin, rays.direction, rays.background, rays.target, rays.jitter, rays.supersampling, BLOCK,
     )
 
 
@@ -212,8 +212,7 @@ def evaluate_backward(field, rays, samples):
             mlp.evaluate_backward[_mlp_programs(samples, samples.capacity, MLP_BACKWARD_BLOCK)](
                 samples.encoding, samples.ray, rays.direction, field.compute_weights, scratch.alive,
                 scratch.alive_count, samples.d_density, samples.d_rgb, samples.d_encoding, field.weight_gradient,
-                **scratch.network, BLOCK=MLP_BACKWARD_BLOCK, num_stages=1,
-                num_warps=scratch.backward_warps,
+                **scratch.network, BLOCK=MLP_BACKWARD_BLOCK, num_stages=1, num_warps=scratch.backward_warps,
             )
             return
         except OutOfResources:
