@@ -6,6 +6,7 @@ Appends the mean test PSNR of every (variant, scene) to benchmarks/ablation.csv 
 whose variant begins with "chair400, round" are from the search for the recipe, one seed each: what they call recipe or
 base was that round's, and their settings are complete. They have no seconds, since two runs shared the GPU.
 """
+
 import argparse
 import json
 from pathlib import Path
@@ -14,7 +15,7 @@ from quality import measure
 from record import append
 from scenes import read_scene
 
-from ngp import backends
+from obj2ngp.ngp import backends
 
 # Each changes the default recipe of the scene; see ngp.config for what the settings mean.
 VARIANTS = {
@@ -68,14 +69,25 @@ def main():
         rows = []
         for scene, views in scenes.items():
             seconds, psnr, _ = measure(scene, backend, settings, views)
-            rows.append({
-                "backend": backends.name_of(backend), "variant": name, "scene": scene, "steps": options.steps,
-                "seconds": round(seconds, 3), "psnr": round(float(psnr.mean()), 3), "settings": json.dumps(settings),
-            })
+            rows.append(
+                {
+                    "backend": backends.name_of(backend),
+                    "variant": name,
+                    "scene": scene,
+                    "steps": options.steps,
+                    "seconds": round(seconds, 3),
+                    "psnr": round(float(psnr.mean()), 3),
+                    "settings": json.dumps(settings),
+                }
+            )
         append("ablation", rows)
         values = [row["psnr"] for row in rows]
-        print("{:28}".format(name) + "".join("{:14.2f}".format(v) for v in values) + "{:10.2f}{:9.2f}".format(
-            sum(values) / len(values), sum(row["seconds"] for row in rows) / len(rows)), flush=True)
+        print(
+            "{:28}".format(name)
+            + "".join("{:14.2f}".format(v) for v in values)
+            + "{:10.2f}{:9.2f}".format(sum(values) / len(values), sum(row["seconds"] for row in rows) / len(rows)),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Trains for WARMUP steps, so that rays and occupancy grid are in their usual stat
 device events, and the kernels with PyTorch's profiler. Without a scene it trains on a ball drawn here. Appends
 to benchmarks/kernels.csv; the row `step` is a whole step, `update` one of the occupancy grid's updates.
 """
+
 import argparse
 import json
 from collections import defaultdict
@@ -16,10 +17,10 @@ import torch
 from record import append
 from scenes import read_scene
 
-from ngp import backends
-from ngp.config import resolve
-from ngp.data import PosedImages
-from ngp.training import TrainingRun, train_step
+from obj2ngp.ngp import backends
+from obj2ngp.ngp.config import resolve
+from obj2ngp.ngp.training import TrainingRun, train_step
+from obj2ngp.views.posed_images import PosedImages
 
 WARMUP = 600  # steps before the measurement
 STEPS = 200  # steps measured

@@ -1,7 +1,8 @@
 """Plots PSNR over training time from benchmarks/quality.csv: medians over seeds of the newest commit, against ngp_pl.
 
-    python benchmarks/plot.py [--machine "NVIDIA H200"]      writes benchmarks/quality.png
+python benchmarks/plot.py [--machine "NVIDIA H200"]      writes benchmarks/quality.png
 """
+
 import argparse
 from pathlib import Path
 
@@ -35,8 +36,12 @@ def main():
         ours = medians[medians.scene == scene].sort_values("seconds")
         axes.plot(ours.seconds, ours.psnr, "o-", color=color, label=scene)
         axes.plot(*zip(*points, strict=True), "x--", color=color, alpha=0.6)
-    axes.set(xscale="log", xlabel="training time in seconds", ylabel="mean test PSNR in dB",
-             title="obj2ngp (circles) and ngp_pl on an H200 (crosses)")
+    axes.set(
+        xscale="log",
+        xlabel="training time in seconds",
+        ylabel="mean test PSNR in dB",
+        title="obj2ngp (circles) and ngp_pl on an H200 (crosses)",
+    )
     axes.grid(alpha=0.3, which="both")
     axes.legend()
     figure.savefig(FOLDER / "quality.png", dpi=110, bbox_inches="tight")

@@ -6,6 +6,7 @@ PSNR per test view over the whole image, on white, prediction rounded to 8 bits;
 with kernels compiled, data in place, and evaluation not counted. Appends to benchmarks/quality.csv and prints
 medians over the seeds.
 """
+
 import argparse
 import json
 from pathlib import Path
@@ -15,10 +16,10 @@ import torch
 from record import append
 from scenes import model_of, psnr_per_view, read_scene
 
-from ngp import backends
-from ngp.config import resolve
-from ngp.rendering import Renderer
-from ngp.training import TrainingRun, train
+from obj2ngp.ngp import backends
+from obj2ngp.ngp.config import resolve
+from obj2ngp.ngp.rendering import Renderer
+from obj2ngp.ngp.training import TrainingRun, train
 
 
 def measure(path, backend, settings, views):
@@ -52,19 +53,27 @@ def main():
                 settings = {**options.settings, "steps": steps, "seed": seed}
                 seconds, psnr, run = measure(scene, backend, settings, views)
                 row = {
-                    "backend": backends.name_of(backend), "scene": scene.stem, "seed": seed,
-                    "steps": run.config.steps, "seconds": round(seconds, 3), "psnr": round(float(psnr.mean()), 3),
+                    "backend": backends.name_of(backend),
+                    "scene": scene.stem,
+                    "seed": seed,
+                    "steps": run.config.steps,
+                    "seconds": round(seconds, 3),
+                    "psnr": round(float(psnr.mean()), 3),
                     "psnr_worst_view": round(float(psnr.min()), 3),
                     "samples_per_step": run.config.samples_per_step,
                     "gpu_mib": torch.cuda.max_memory_allocated() >> 20 if torch.cuda.is_available() else 0,
-                    "skipped_steps": int(run.moments.skipped), "settings": json.dumps(options.settings),
+                    "skipped_steps": int(run.moments.skipped),
+                    "settings": json.dumps(options.settings),
                 }
                 append(options.table, [row])
                 rows.append(row)
             psnr, seconds = ([row[key] for row in rows] for key in ("psnr", "seconds"))
-            print("{}: {:.2f} dB ({:.2f} to {:.2f}) after {:.2f} s, {} steps, {} seeds".format(
-                scene.stem, np.median(psnr), min(psnr), max(psnr), np.median(seconds), rows[0]["steps"], len(rows),
-            ), flush=True)
+            print(
+                "{}: {:.2f} dB ({:.2f} to {:.2f}) after {:.2f} s, {} steps, {} seeds".format(
+                    scene.stem, np.median(psnr), min(psnr), max(psnr), np.median(seconds), rows[0]["steps"], len(rows)
+                ),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

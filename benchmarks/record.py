@@ -1,4 +1,5 @@
 """Benchmark results: rows appended to a CSV, each with date, machine and commit."""
+
 import csv
 import datetime
 import platform
@@ -15,8 +16,11 @@ def machine():
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     cpu = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in cpu.read_text().splitlines() if line.startswith("model name")] \
-        if cpu.exists() else []
+    names = (
+        [line.split(":")[1].strip() for line in cpu.read_text().splitlines() if line.startswith("model name")]
+        if cpu.exists()
+        else []
+    )
     return "{}, {} threads".format(names[0] if names else platform.processor(), torch.get_num_threads())
 
 

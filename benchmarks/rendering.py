@@ -4,6 +4,7 @@
 
 Seconds for all test views together, the median of five rounds; appends to benchmarks/rendering.csv.
 """
+
 import argparse
 import time
 from pathlib import Path
@@ -12,10 +13,10 @@ import numpy as np
 from record import append
 from scenes import model_of, read_scene
 
-from ngp import backends
-from ngp.config import resolve
-from ngp.rendering import Renderer
-from ngp.training import TrainingRun, train
+from obj2ngp.ngp import backends
+from obj2ngp.ngp.config import resolve
+from obj2ngp.ngp.rendering import Renderer
+from obj2ngp.ngp.training import TrainingRun, train
 
 
 def main():
@@ -43,12 +44,20 @@ def main():
             seconds = float(np.median(rounds[1:]))  # the first round compiles
             rays = len(test) * width * height * supersampling**2
             row = {
-                "backend": backends.name_of(backend), "scene": scene.stem, "views": len(test), "width": width,
-                "supersampling": supersampling, "seconds": round(seconds, 4), "rays_per_second": round(rays / seconds),
+                "backend": backends.name_of(backend),
+                "scene": scene.stem,
+                "views": len(test),
+                "width": width,
+                "supersampling": supersampling,
+                "seconds": round(seconds, 4),
+                "rays_per_second": round(rays / seconds),
             }
             append("rendering", [row])
-            print("{scene}: {views} views at {supersampling}x{supersampling} in {seconds} s, "
-                  "{rays_per_second:,} rays/s".format(**row), flush=True)
+            print(
+                "{scene}: {views} views at {supersampling}x{supersampling} in {seconds} s, "
+                "{rays_per_second:,} rays/s".format(**row),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

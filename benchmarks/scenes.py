@@ -1,4 +1,5 @@
 """Benchmark scenes: posed images in `.npz` files, and the protocol by which renders of them are judged."""
+
 import json
 import math
 import sys
@@ -11,9 +12,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from ngp.data import PosedImages  # noqa: E402
-from ngp.model_file import load_model, save_model  # noqa: E402
-from ngp.rendering import on_white  # noqa: E402
+from obj2ngp.ngp.model_file import load_model, save_model  # noqa: E402
+from obj2ngp.ngp.rendering import on_white  # noqa: E402
+from obj2ngp.views.posed_images import PosedImages  # noqa: E402
 
 # Our renders put the object into the unit box around the origin; the NeRF-synthetic chair is larger.
 SCENE_SCALE = {"chair400": 1.5 / 4.03}
@@ -27,10 +28,17 @@ def read_scene(path):
     for split in ("train", "test"):
         rgba = content["rgba_" + split]
         height, width = rgba.shape[1:3]
-        splits.append(PosedImages(
-            rgba, content["pose_" + split][:, :3].astype(np.float32), float(content["fx"]), (width / 2, height / 2),
-            ["%03d" % i for i in range(len(rgba))], scale, np.full(3, 0.5, np.float32),
-        ))
+        splits.append(
+            PosedImages(
+                rgba,
+                content["pose_" + split][:, :3].astype(np.float32),
+                float(content["fx"]),
+                (width / 2, height / 2),
+                ["%03d" % i for i in range(len(rgba))],
+                scale,
+                np.full(3, 0.5, np.float32),
+            )
+        )
     return splits
 
 
@@ -63,6 +71,6 @@ def write_folder(images, folder, split="train"):
         iio.imwrite(folder / split / (name + ".png"), rgba)
         frames.append({"file_path": "./{}/{}".format(split, name), "transform_matrix": [*pose.tolist(), [0, 0, 0, 1]]})
     angle = 2 * math.atan(images.rgba.shape[2] / 2 / images.focal)
-    (folder / "transforms_{}.json".format(split)).write_text(json.dumps({
-        "camera_angle_x": angle, "scale": images.scale, "offset": images.offset.tolist(), "frames": frames,
-    }))
+    (folder / "transforms_{}.json".format(split)).write_text(
+        json.dumps({"camera_angle_x": angle, "scale": images.scale, "offset": images.offset.tolist(), "frames": frames})
+    )

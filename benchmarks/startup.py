@@ -5,6 +5,7 @@
 Measured twice: with no kernel compiled on this machine, and with all kernels in the cache. Appends to
 benchmarks/startup.csv.
 """
+
 import argparse
 import os
 import subprocess
@@ -16,7 +17,7 @@ from pathlib import Path
 from record import append
 from scenes import ROOT, read_scene, write_folder
 
-from ngp import backends
+from obj2ngp.ngp import backends
 
 
 def main():
@@ -29,8 +30,20 @@ def main():
         write_folder(read_scene(options.scene)[0], Path(folder, "renders"))
         environment = {**os.environ, "TRITON_CACHE_DIR": folder + "/triton", "NUMBA_CACHE_DIR": folder + "/numba"}
         command = [
-            sys.executable, ROOT / "workflow_scripts/train.py", "--renders", folder + "/renders", "--backend", name,
-            "--settings", '{"steps": 16}', "--model", folder + "/model.safetensors", "--log", folder + "/log.csv",
+            sys.executable,
+            ROOT / "workflow_scripts/train.py",
+            "--object",
+            "scene",
+            "--renders",
+            folder + "/renders",
+            "--backend",
+            name,
+            "--settings",
+            '{"steps": 16}',
+            "--model",
+            folder + "/model.safetensors",
+            "--log",
+            folder + "/log.csv",
         ]
         for kernels in ("not compiled", "cached"):
             begin = time.perf_counter()

@@ -17,10 +17,7 @@ MATERIALS = {
 
 def textures():
     """File name -> image (h, w, 3) in [0, 1]."""
-    return {
-        "wood.png": wood("#b97a43", "#7d4a25"),
-        "fabric.png": petals("#1f6f78", "#bfe0d4", "#e8a33d"),
-    }
+    return {"wood.png": wood("#b97a43", "#7d4a25"), "fabric.png": petals("#1f6f78", "#bfe0d4", "#e8a33d")}
 
 
 def _puffed(part, size, amount):

@@ -34,11 +34,15 @@ def rounded_box(size, radius, grain=None, steps=2, inner=(1, 1, 1)):
             if v != grain:
                 u, v = (v, u) if u == grain else (u, v)
             lines = [
-                np.concatenate([-core[a] - radius * edge[:0:-1],
-                                np.linspace(-core[a], core[a], inner[a] + 1),
-                                core[a] + radius * edge[1:]])
+                np.concatenate(
+                    [
+                        -core[a] - radius * edge[:0:-1],
+                        np.linspace(-core[a], core[a], inner[a] + 1),
+                        core[a] + radius * edge[1:],
+                    ]
+                )
                 for a in (u, v)
-            ]  # fmt: skip
+            ]
             cube = np.empty((len(lines[0]), len(lines[1]), 3))
             cube[..., u], cube[..., v] = np.meshgrid(*lines, indexing="ij")
             cube[..., axis] = sign * half[axis]

@@ -31,8 +31,7 @@ class Canvas:
     def __init__(self, width, height, x0, x1, y0, y1, background):
         columns, rows = width * SUPERSAMPLING, height * SUPERSAMPLING
         self.x, self.y = np.meshgrid(
-            x0 + (np.arange(columns) + 0.5) / columns * (x1 - x0),
-            y1 - (np.arange(rows) + 0.5) / rows * (y1 - y0),
+            x0 + (np.arange(columns) + 0.5) / columns * (x1 - x0), y1 - (np.arange(rows) + 0.5) / rows * (y1 - y0)
         )
         self.reading = np.sign(x1 - x0)
         self.pixels = np.empty((rows, columns, 3))

@@ -43,10 +43,7 @@ def _fuselage():
     radius, middle, z = radius[closed], middle[closed], z[closed]
     radius[[0, -1]] = 0
     angle = np.radians(np.linspace(-90, 90, 11))[:, None]
-    right = np.stack(
-        np.broadcast_arrays(np.cos(angle) * radius, middle + 1.08 * np.sin(angle) * radius, z),
-        axis=-1,
-    )
+    right = np.stack(np.broadcast_arrays(np.cos(angle) * radius, middle + 1.08 * np.sin(angle) * radius, z), axis=-1)
     left = right[::-1] * [-1, 1, 1]
     return [patch(right, _side_view(right, False)), patch(left, _side_view(left, True))]
 
@@ -130,8 +127,16 @@ def parts():
     add("tailplane", "wing", moved(_wing(0.56, 0.42, 0.30, 0.10), (0.0, 0.13, 1.12)), True)
     add("fin", "wing", moved(_fin(_wing(0.50, 0.44, 0.26, 0.10)), (0, 0.10, 1.13)))
 
-    cowl = [(0, -0.13), (0.12, -0.13), (0.185, -0.115), (0.235, -0.05), (0.25, 0.05), (0.25, 0.16),
-            (0.225, 0.17), (0, 0.17)]  # fmt: skip
+    cowl = [
+        (0, -0.13),
+        (0.12, -0.13),
+        (0.185, -0.115),
+        (0.235, -0.05),
+        (0.25, 0.05),
+        (0.25, 0.16),
+        (0.225, 0.17),
+        (0, 0.17),
+    ]
     add("cowling", "cowling", moved(lathe(cowl, 24), (0, 0, -1.02), x=90))
     spinner = [(0, -0.24), (0.03, -0.225), (0.06, -0.18), (0.085, -0.10), (0.09, -0.03), (0, -0.03)]
     add("spinner", "metal", moved(lathe(spinner, 14), (0, 0, -1.10), x=90))
@@ -144,24 +149,32 @@ def parts():
         flat, deep = half * np.cos(angle), 0.012 * np.sin(angle)
         rings.append(
             np.stack(
-                [0 * angle + 0.44 * share, flat * np.cos(twist) - deep * np.sin(twist),
-                 flat * np.sin(twist) + deep * np.cos(twist)],
+                [
+                    0 * angle + 0.44 * share,
+                    flat * np.cos(twist) - deep * np.sin(twist),
+                    flat * np.sin(twist) + deep * np.cos(twist),
+                ],
                 axis=-1,
             )
-        )  # fmt: skip
+        )
     blades = lofted(rings, lambda points: points[..., :2] / 0.88 + 0.5)
     add("propeller", "propeller", moved(blades, (0, 0, -1.20), z=20))
 
-    dome = [(0, -0.1), (0.17, -0.1), (0.17, 0.0), (0.162, 0.06), (0.135, 0.115), (0.09, 0.15),
-            (0.04, 0.168), (0, 0.172)]  # fmt: skip
+    dome = [
+        (0, -0.1),
+        (0.17, -0.1),
+        (0.17, 0.0),
+        (0.162, 0.06),
+        (0.135, 0.115),
+        (0.09, 0.15),
+        (0.04, 0.168),
+        (0, 0.172),
+    ]
     add("canopy", "glass", moved(lathe(dome, 20), (0, 0.19, -0.12), scale=(1, 1, 2.0)))
     frame = np.radians(np.linspace(0, 180, 10))
     for index, z in enumerate((-0.24, 0.02)):
         reach = np.sqrt(1 - ((z + 0.12) / 0.34) ** 2)
-        hoop = np.stack(
-            [0.170 * reach * np.cos(frame), 0.19 + 0.170 * reach * np.sin(frame), 0 * frame + z],
-            axis=-1,
-        )
+        hoop = np.stack([0.170 * reach * np.cos(frame), 0.19 + 0.170 * reach * np.sin(frame), 0 * frame + z], axis=-1)
         add(f"canopy_frame_{index}", "spat", tube(hoop, 0.012, 6))
 
     strut = np.array([[0.20, -0.18, -0.42], [0.33, -0.34, -0.46], [0.40, -0.44, -0.48]])

@@ -11,11 +11,11 @@ from snakemake.utils import validate
 PROGRAMS = Path(workflow.basedir, "workflow_scripts")
 sys.path.insert(0, str(PROGRAMS))
 
-from configuration import SPLITS, Settings, check
-from files import UserError
-from objects import NAME, find_objects
-from on_free_gpu import visible_gpus
-from scene.settings import METHOD as RENDER_METHOD
+from obj2ngp.scene.settings import METHOD as RENDER_METHOD
+from obj2ngp.workflow.configuration import SPLITS, Settings, check
+from obj2ngp.common.files import UserError
+from obj2ngp.workflow.objects import NAME, find_objects
+from obj2ngp.workflow.gpus import visible_gpus
 
 # `python` in a rule is the Python that runs Snakemake, unless a conda environment is activated.
 own_path = [str(Path(sys.executable).parent), *os.get_exec_path()]

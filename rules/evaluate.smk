@@ -20,13 +20,13 @@ rule render_test:
         runtime=growing(10),
     params:
         on_gpu=program("on_free_gpu.py"),
-        program=program("render_test.py"),
+        program=program("render_views.py"),
         settings=settings("test"),
         backend=backend,
         method=METHOD["render_test"],
     shell:
         "python {params.on_gpu} {resources.gpu} python {params.program}"
-        " --model {input.model:q} --transforms {input.transforms:q}"
+        " --object {wildcards.object:q} --model {input.model:q} --transforms {input.transforms:q}"
         " --settings {params.settings:q} --backend {params.backend}"
         " --out {output.images:q} &> {log:q}"
 
@@ -87,5 +87,5 @@ rule orbit:
         method=METHOD["orbit"],
     shell:
         "python {params.on_gpu} {resources.gpu} python {params.program}"
-        " --model {input.model:q} --settings {params.settings:q} --backend {params.backend}"
+        " --object {wildcards.object:q} --model {input.model:q} --settings {params.settings:q} --backend {params.backend}"
         " --gif {output.gif:q} --video {output.video:q} &> {log:q}"

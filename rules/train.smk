@@ -28,5 +28,5 @@ rule train:
         method=METHOD["train"],
     shell:
         "python {params.on_gpu} {resources.gpu} python {params.program}"
-        " --renders {params.renders:q} --settings {params.settings:q} --backend {params.backend}"
+        " --object {wildcards.object:q} --renders {params.renders:q} --settings {params.settings:q} --backend {params.backend}"
         " --model {output.model:q} --log {output.log:q} &> {log:q}"

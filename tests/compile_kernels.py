@@ -4,6 +4,7 @@
 
 The stages run on the CPU with a Triton driver that compiles and does not launch. Prints a line a kernel.
 """
+
 import sys
 from pathlib import Path
 
@@ -16,10 +17,10 @@ from triton.runtime.jit import JITFunction
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "workflow_scripts"))
 
-from ngp.backends import cuda  # noqa: E402
-from ngp.config import NetworkConfig, OccupancyConfig, TrainConfig  # noqa: E402
-from ngp.data import PosedImages  # noqa: E402
-from ngp.training import TrainingRun, train_step  # noqa: E402
+from obj2ngp.ngp.backends import cuda  # noqa: E402
+from obj2ngp.ngp.config import NetworkConfig, OccupancyConfig, TrainConfig  # noqa: E402
+from obj2ngp.ngp.training import TrainingRun, train_step  # noqa: E402
+from obj2ngp.views.posed_images import PosedImages  # noqa: E402
 
 MAX_SHARED_MEMORY = {86: 99 << 10, 90: 227 << 10}  # bytes a block may have: CUDA C++ programming guide
 CAPABILITY = int(sys.argv[1])

@@ -3,7 +3,7 @@
 import pytest
 
 from blender_versions import VERSIONS, command
-from ngp.backends import name_of
+from obj2ngp.ngp.backends import name_of
 from scene_helpers import BLENDER_PYTHON, WORKER, Blender
 from stage_scene import available_backends
 from workflow_project import AGGREGATES, Project, jobs_in, jobs_of

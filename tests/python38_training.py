@@ -2,9 +2,10 @@
 
     python python38_training.py FOLDER
 
-Writes renders of a ball, trains on them with train.py, and renders a view with render_test.py and a turntable
+Writes renders of a ball, trains on them with train.py, and renders a view with render_views.py and a turntable
 with orbit.py. Prints one JSON object: versions, and the PSNR of the view.
 """
+
 import dataclasses
 import json
 import platform
@@ -50,16 +51,44 @@ def main(folder):
     write_transforms(folder / "renders", "test", [pose], [image])
     model, settings = folder / "model.safetensors", json.dumps(dataclasses.asdict(TRAINING))
     with backend_on_standins():
-        run_program("train.py", renders=folder / "renders", settings=settings, backend="tcnn", model=model,
-                    log=folder / "training.csv")
-        run_program("render_test.py", model=model, transforms=folder / "renders/transforms_test.json", settings="{}",
-                    backend="tcnn", out=folder / "test")
-        run_program("orbit.py", model=model, settings=json.dumps({"frames": 3, "size": SIZE}), backend="tcnn",
-                    gif=folder / "orbit.gif", video=folder / "orbit.mp4")
+        run_program(
+            "train.py",
+            object="ball",
+            renders=folder / "renders",
+            settings=settings,
+            backend="tcnn",
+            model=model,
+            log=folder / "training.csv",
+        )
+        run_program(
+            "render_views.py",
+            object="ball",
+            model=model,
+            transforms=folder / "renders/transforms_test.json",
+            settings="{}",
+            backend="tcnn",
+            out=folder / "test",
+        )
+        run_program(
+            "orbit.py",
+            object="ball",
+            model=model,
+            settings=json.dumps({"frames": 3, "size": SIZE}),
+            backend="tcnn",
+            gif=folder / "orbit.gif",
+            video=folder / "orbit.mp4",
+        )
     alpha = image[..., 3:] / 255.0
     error = iio.imread(folder / "test/000.png") / 255.0 - (image[..., :3] / 255.0 * alpha + 1 - alpha)
-    print(json.dumps({"python": platform.python_version(), "torch": torch.__version__,
-                      "psnr": -10 * float(np.log10((error**2).mean()))}))
+    print(
+        json.dumps(
+            {
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "psnr": -10 * float(np.log10((error**2).mean())),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 Written for clarity: loops where a formula has a sum, float64 where it matters. Shapes are those of
 `ngp.buffers`; positions are in the unit cube.
 """
+
 import math
 
 import torch
@@ -41,11 +42,14 @@ def draw_rays(views, active, seed, step, edge):
     across, down = (index % edge + unit(x)) / edge, (index // edge % edge + unit(y)) / edge
     pixel = pixels[(pick * len(pixels)) >> 32]
     view, row, column = pixel // (height * width), pixel // width % height, pixel % width
-    local = torch.stack([
-        (column + 0.5 + (across - 0.5) * views.jitter - views.center[0]) / views.focal,
-        -(row + 0.5 + (down - 0.5) * views.jitter - views.center[1]) / views.focal,
-        -torch.ones(active, dtype=torch.float64),
-    ], -1)
+    local = torch.stack(
+        [
+            (column + 0.5 + (across - 0.5) * views.jitter - views.center[0]) / views.focal,
+            -(row + 0.5 + (down - 0.5) * views.jitter - views.center[1]) / views.focal,
+            -torch.ones(active, dtype=torch.float64),
+        ],
+        -1,
+    )
     direction = torch.einsum("rij,rj->ri", pose[view, :, :3], local)
     direction = direction / direction.norm(dim=1, keepdim=True)
     origin = pose[view, :, 3] * views.scale + views.offset.cpu()
@@ -104,12 +108,20 @@ def spherical_harmonics(direction, degree):
     first = math.sqrt(3 / (4 * pi))
     values += [-first * y, first * z, -first * x]
     second = math.sqrt(15 / (4 * pi))
-    values += [second * x * y, -second * y * z, math.sqrt(5 / (16 * pi)) * (3 * z * z - 1), -second * x * z,
-               second / 2 * (x * x - y * y)]
     values += [
-        math.sqrt(35 / (32 * pi)) * y * (y * y - 3 * x * x), math.sqrt(105 / (4 * pi)) * x * y * z,
-        math.sqrt(21 / (32 * pi)) * y * (1 - 5 * z * z), math.sqrt(7 / (16 * pi)) * z * (5 * z * z - 3),
-        math.sqrt(21 / (32 * pi)) * x * (1 - 5 * z * z), math.sqrt(105 / (16 * pi)) * z * (x * x - y * y),
+        second * x * y,
+        -second * y * z,
+        math.sqrt(5 / (16 * pi)) * (3 * z * z - 1),
+        -second * x * z,
+        second / 2 * (x * x - y * y),
+    ]
+    values += [
+        math.sqrt(35 / (32 * pi)) * y * (y * y - 3 * x * x),
+        math.sqrt(105 / (4 * pi)) * x * y * z,
+        math.sqrt(21 / (32 * pi)) * y * (1 - 5 * z * z),
+        math.sqrt(7 / (16 * pi)) * z * (5 * z * z - 3),
+        math.sqrt(21 / (32 * pi)) * x * (1 - 5 * z * z),
+        math.sqrt(105 / (16 * pi)) * z * (x * x - y * y),
         math.sqrt(35 / (32 * pi)) * x * (3 * y * y - x * x),
     ]
     return torch.stack(values[: degree**2], -1)
@@ -169,8 +181,11 @@ def adam(value, gradient, first, second, step, config, decay):
     new_second = config.beta2 * second + (1 - config.beta2) * g**2
     slope = (new_first / (1 - config.beta1**step)) / ((new_second / (1 - config.beta2**step)).sqrt() + 1e-15)
     touched = gradient != 0
-    return (torch.where(touched, value - rate * slope, value), torch.where(touched, new_first, first),
-            torch.where(touched, new_second, second))
+    return (
+        torch.where(touched, value - rate * slope, value),
+        torch.where(touched, new_first, first),
+        torch.where(touched, new_second, second),
+    )
 
 
 def visited_positions(cells, cursor, count, seed, step, resolution):

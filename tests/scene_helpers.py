@@ -10,7 +10,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from files import UserError
+from obj2ngp.common.files import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKER = ROOT / "tests/scene_worker.py"
@@ -57,9 +57,14 @@ class Blender:
         settings = {"views": 1, "resolution": [32, 32], **settings}
         images, transforms = folder / split, folder / f"transforms_{split}.json"
         arguments = {
-            "object": name, "model": model, "split": split, "settings": json.dumps(settings),
-            "images": images, "transforms": transforms, "threads": threads,
-        }  # fmt: skip
+            "object": name,
+            "model": model,
+            "split": split,
+            "settings": json.dumps(settings),
+            "images": images,
+            "transforms": transforms,
+            "threads": threads,
+        }
         words = [word for key, value in arguments.items() for word in (f"--{key}", str(value))]
         self._process.stdin.write(json.dumps(words) + "\n")
         self._process.stdin.flush()
@@ -112,9 +117,9 @@ def sphere(rings=12, segments=24, lowest=-90.0, highest=90.0):
     """Points and quads (triangles at the poles) of a unit sphere between two latitudes, y up, wound outwards."""
     latitudes = np.radians(np.linspace(lowest, highest, rings + 1))
     longitudes = np.arange(segments) * 2 * np.pi / segments
-    points = np.array([
-        [np.cos(a) * np.cos(b), np.sin(a), -np.cos(a) * np.sin(b)] for a in latitudes for b in longitudes
-    ])  # fmt: skip
+    points = np.array(
+        [[np.cos(a) * np.cos(b), np.sin(a), -np.cos(a) * np.sin(b)] for a in latitudes for b in longitudes]
+    )
     faces = []
     for ring in range(rings):
         for i in range(segments):

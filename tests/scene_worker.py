@@ -11,12 +11,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "workflow_scripts"))
 
 import render  # noqa: E402
+from obj2ngp.common.files import UserError  # noqa: E402
 
 for line in sys.stdin:
     answer = {"error": None}
     try:
-        render.render(render.parse_arguments(json.loads(line)))
-    except render.UserError as error:
+        render.main(json.loads(line))
+    except UserError as error:
         answer["error"] = str(error)
     except Exception:  # told to the test that asked, which then fails
         answer["crash"] = traceback.format_exc()

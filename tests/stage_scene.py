@@ -1,15 +1,16 @@
 """What the stage tests work on: backends that run here, networks, random rays in a random grid."""
+
 import math
 
 import numpy as np
 import torch
 
 import reference
-from ngp import backends
-from ngp.buffers import OccupancyGrid, Rays, Samples
-from ngp.config import NetworkConfig, OccupancyConfig
-from ngp.data import PosedImages
-from ngp.field import Field, GridLevels
+from obj2ngp.ngp import backends
+from obj2ngp.ngp.buffers import OccupancyGrid, Rays, Samples
+from obj2ngp.ngp.config import NetworkConfig, OccupancyConfig
+from obj2ngp.ngp.field import Field, GridLevels
+from obj2ngp.views.posed_images import PosedImages
 
 STEP_SIZE = math.sqrt(3) / 48
 GRID = 16  # cells along an edge
@@ -28,20 +29,65 @@ def available_backends():
 NETWORKS = {
     "default": NetworkConfig(levels=8, table_log2=10, base_resolution=4, finest_resolution=64),
     "all hashed": NetworkConfig(levels=6, table_log2=8, base_resolution=16, finest_resolution=512, sh_degree=1),
-    "one feature": NetworkConfig(levels=5, features=1, table_log2=9, base_resolution=3, finest_resolution=40,
-                                 density_width=16, color_width=32, color_layers=1, sh_degree=2),
-    "four features": NetworkConfig(levels=4, features=4, table_log2=10, base_resolution=4, finest_resolution=64,
-                                   density_layers=2, density_width=32, color_layers=3, sh_degree=3),
-    "odd sizes": NetworkConfig(levels=3, features=3, table_log2=8, base_resolution=5, finest_resolution=33,
-                               density_width=24, geometry_features=5, color_width=20, color_layers=2, sh_degree=3),
-    "one level": NetworkConfig(levels=1, table_log2=8, base_resolution=8, finest_resolution=8, geometry_features=1,
-                               density_width=16),
-    "wide": NetworkConfig(levels=8, table_log2=10, base_resolution=4, finest_resolution=64, density_width=128,
-                          color_width=128),
-    "wider": NetworkConfig(levels=8, table_log2=10, base_resolution=4, finest_resolution=64, density_width=128,
-                           density_layers=2, color_width=256),
-    "deep": NetworkConfig(levels=8, table_log2=10, base_resolution=4, finest_resolution=64, density_width=64,
-                          density_layers=4, color_width=64, color_layers=4),
+    "one feature": NetworkConfig(
+        levels=5,
+        features=1,
+        table_log2=9,
+        base_resolution=3,
+        finest_resolution=40,
+        density_width=16,
+        color_width=32,
+        color_layers=1,
+        sh_degree=2,
+    ),
+    "four features": NetworkConfig(
+        levels=4,
+        features=4,
+        table_log2=10,
+        base_resolution=4,
+        finest_resolution=64,
+        density_layers=2,
+        density_width=32,
+        color_layers=3,
+        sh_degree=3,
+    ),
+    "odd sizes": NetworkConfig(
+        levels=3,
+        features=3,
+        table_log2=8,
+        base_resolution=5,
+        finest_resolution=33,
+        density_width=24,
+        geometry_features=5,
+        color_width=20,
+        color_layers=2,
+        sh_degree=3,
+    ),
+    "one level": NetworkConfig(
+        levels=1, table_log2=8, base_resolution=8, finest_resolution=8, geometry_features=1, density_width=16
+    ),
+    "wide": NetworkConfig(
+        levels=8, table_log2=10, base_resolution=4, finest_resolution=64, density_width=128, color_width=128
+    ),
+    "wider": NetworkConfig(
+        levels=8,
+        table_log2=10,
+        base_resolution=4,
+        finest_resolution=64,
+        density_width=128,
+        density_layers=2,
+        color_width=256,
+    ),
+    "deep": NetworkConfig(
+        levels=8,
+        table_log2=10,
+        base_resolution=4,
+        finest_resolution=64,
+        density_width=64,
+        density_layers=4,
+        color_width=64,
+        color_layers=4,
+    ),
 }
 
 
@@ -110,7 +156,8 @@ def assert_near(actual, expected, error, what=""):
     assert bool(torch.isfinite(expected).all())
     distance = float((actual - expected).norm())
     assert distance <= error * float(expected.norm()) + 1e-12, "{} off by {:.2g} of {:.2g}".format(
-        what, distance, float(expected.norm()))
+        what, distance, float(expected.norm())
+    )
 
 
 def posed_images(views=3, size=9, seed=0):

@@ -1,4 +1,5 @@
 """The tcnn backend on its stand-ins, and a tiny scene to train it on. Valid for Python 3.8."""
+
 import contextlib
 import importlib
 import math
@@ -8,14 +9,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ngp.config import NetworkConfig, OccupancyConfig, TrainConfig
-from ngp.data import PosedImages
+from obj2ngp.ngp.config import NetworkConfig, OccupancyConfig, TrainConfig
+from obj2ngp.views.posed_images import PosedImages
 
 STANDINS = Path(__file__).parent / "tcnn_standins"
-MODULES = ("checked", "tinycudann", "vren", "torch_scatter", "apex", "ngp.backends.tcnn")
+MODULES = ("checked", "tinycudann", "vren", "torch_scatter", "apex", "obj2ngp.ngp.backends.tcnn")
 
 TRAINING = TrainConfig(
-    steps=100, samples_per_step=2048, march_steps=64, warmup_steps=10, supersampling=1, pixel_jitter=0.5,
+    steps=100,
+    samples_per_step=2048,
+    march_steps=64,
+    warmup_steps=10,
+    supersampling=1,
+    pixel_jitter=0.5,
     network=NetworkConfig(levels=4, table_log2=11, finest_resolution=64, sh_degree=2),
     occupancy=OccupancyConfig(resolution=16, warmup=48, cells_per_update=1024),
 )
@@ -36,7 +42,7 @@ def backend_on_standins(device="cpu"):
     sys.path.insert(0, str(STANDINS))
     try:
         importlib.import_module("checked").DEVICE = device
-        backend = importlib.import_module("ngp.backends.tcnn")
+        backend = importlib.import_module("obj2ngp.ngp.backends.tcnn")
         backend.DEVICE, backend.describe = device, lambda: "stand-ins on " + device
         yield backend
     finally:
@@ -47,8 +53,9 @@ def backend_on_standins(device="cpu"):
 
 def look_at_center(azimuth, elevation, radius):
     """(3,4) camera-to-world pose, OpenGL axes, angles in radians."""
-    back = np.array([math.cos(elevation) * math.sin(azimuth), math.sin(elevation),
-                     math.cos(elevation) * math.cos(azimuth)])
+    back = np.array(
+        [math.cos(elevation) * math.sin(azimuth), math.sin(elevation), math.cos(elevation) * math.cos(azimuth)]
+    )
     right = np.cross([0.0, 1.0, 0.0], back)
     right /= np.linalg.norm(right)
     return np.column_stack([right, np.cross(back, right), back, radius * back])
@@ -76,8 +83,15 @@ def ball_images(views=12, size=32):
     angles = [(2.4 * i, math.asin((2 * i + 1) / views - 1) * 0.9) for i in range(views)]
     poses, images = zip(*(ball(size, *angle) for angle in angles))
     names = [str(i) for i in range(views)]
-    return PosedImages(np.stack(images), np.stack(poses).astype(np.float32), 1.1 * size, (size / 2, size / 2), names,
-                       1.0, np.full(3, 0.5, np.float32))
+    return PosedImages(
+        np.stack(images),
+        np.stack(poses).astype(np.float32),
+        1.1 * size,
+        (size / 2, size / 2),
+        names,
+        1.0,
+        np.full(3, 0.5, np.float32),
+    )
 
 
 def psnr_on_white(renderer, azimuth=0.5, elevation=0.3, size=32):

@@ -9,12 +9,12 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from configuration import Settings, check
-from files import UserError
-from ngp.config import TrainConfig
-from objects import Object
-from scene.settings import Settings as RenderSettings
-from settings import read_settings
+from obj2ngp.common.files import UserError
+from obj2ngp.common.settings import read_settings
+from obj2ngp.ngp.config import TrainConfig
+from obj2ngp.scene.settings import Settings as RenderSettings
+from obj2ngp.workflow.configuration import Settings, check
+from obj2ngp.workflow.objects import Object
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = yaml.safe_load((ROOT / "config/schemas/config.schema.yaml").read_text())

@@ -1,4 +1,5 @@
 """The cuda backend on machines without a GPU: its kernels in Triton's interpreter, and through its compiler."""
+
 import os
 import subprocess
 import sys
@@ -12,8 +13,13 @@ TESTS = Path(__file__).resolve().parent
 
 
 def run(arguments, **environment):
-    done = subprocess.run([sys.executable, *arguments], cwd=TESTS.parent, env={**os.environ, **environment},
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=TESTS.parent,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
     return done.stdout
 
@@ -36,8 +42,9 @@ def test_every_kernel_compiles(capability, tmp_path):
 def test_without_a_gpu_the_backend_says_so():
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    code = "from ngp import backends; print(backends.select('auto').__name__); backends.select('cuda')"
-    done = subprocess.run([sys.executable, "-c", code], cwd=TESTS.parent / "workflow_scripts", capture_output=True,
-                          text=True)
-    assert done.returncode == 1 and done.stdout.strip() == "ngp.backends.cpu"
+    code = "from obj2ngp.ngp import backends; print(backends.select('auto').__name__); backends.select('cuda')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=TESTS.parent / "workflow_scripts", capture_output=True, text=True
+    )
+    assert done.returncode == 1 and done.stdout.strip() == "obj2ngp.ngp.backends.cpu"
     assert "backend cuda cannot run here" in done.stderr and "CUDA" in done.stderr

@@ -2,6 +2,7 @@
 
 Whether the channels can serve them together cannot be known without the channels.
 """
+
 import re
 from pathlib import Path
 
@@ -13,7 +14,8 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "envs").glob("*.yaml"))
 PIP_VERSION = re.compile(r"([A-Za-z0-9_.-]+)==([0-9][0-9a-z.]*)")
 PIP_COMMIT = re.compile(
-    r"([a-z]+) @ git\+https://[\w./-]+@[0-9a-f]{40}(#subdirectory=[\w/]+)?( --global-option=\"--\w+\")*")
+    r"([a-z]+) @ git\+https://[\w./-]+@[0-9a-f]{40}(#subdirectory=[\w/]+)?( --global-option=\"--\w+\")*"
+)
 PIP_WHEEL = re.compile(r"([a-z-]+) @ https://\S+\.whl")
 
 

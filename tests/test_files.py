@@ -2,7 +2,7 @@
 
 import pytest
 
-from files import UserError, atomic_folder, atomic_path, run_program
+from obj2ngp.common.files import UserError, atomic_folder, atomic_path, run_program
 
 
 def test_file_appears_only_when_the_block_succeeds(tmp_path):
@@ -43,10 +43,10 @@ def test_folder_replaces_all_former_files_or_none(tmp_path):
 
 
 def test_user_errors_are_one_line_and_exit_code_1(capsys):
-    def main():
+    def main(argv):
         raise UserError("chair: no such file")
 
     with pytest.raises(SystemExit) as exit_info:
-        run_program(main)
+        run_program(main, [])
     assert exit_info.value.code == 1
     assert capsys.readouterr().err == "error: chair: no such file\n"

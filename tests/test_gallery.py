@@ -167,9 +167,12 @@ def test_search_and_order_in_a_real_browser(page, tmp_path):
 def test_page_opens_from_the_disk_in_either_scheme(page, tmp_path, dark):
     shot = tmp_path / "shot.png"
     chromium(
-        f"--screenshot={shot}", "--window-size=900,700", page.as_uri(), profile=tmp_path,
+        f"--screenshot={shot}",
+        "--window-size=900,700",
+        page.as_uri(),
+        profile=tmp_path,
         scheme=["--force-dark-mode", "--blink-settings=preferredColorScheme=0"] if dark else [],
-    )  # fmt: skip
+    )
     picture = iio.imread(shot)[..., :3]
     assert (picture[:, :8].mean() < 100) == dark  # the page's ground
     assert picture.std() > 10

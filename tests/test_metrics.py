@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from skimage.metrics import peak_signal_noise_ratio
 
-from files import UserError
-from images import check_view_names, truth_on_white
-from metrics import PSNR_OF_EQUAL_IMAGES, flip, psnr, ssim
+from obj2ngp.common.files import UserError
+from obj2ngp.evaluation.metrics import PSNR_OF_EQUAL_IMAGES, flip, psnr, ssim
+from obj2ngp.views.pictures import check_view_names, truth_on_white
 
 PROGRAM = Path(__file__).resolve().parents[1] / "workflow_scripts" / "metrics.py"
 pictures = arrays(np.uint8, (12, 13, 3))
@@ -103,9 +103,7 @@ def test_one_row_a_view_and_a_protocol(tmp_path):
     assert run(tmp_path).returncode == 0
     with open(tmp_path / "metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["object"], row["view"]) for row in rows] == [
-        ("chair", "000"), ("chair", "001"), ("chair", "002"),
-    ]  # fmt: skip
+    assert [(row["object"], row["view"]) for row in rows] == [("chair", "000"), ("chair", "001"), ("chair", "002")]
     truth = truth_on_white(iio.imread(tmp_path / "true" / "001.png"))
     prediction = iio.imread(tmp_path / "test" / "001.png")
     assert float(rows[1]["psnr"]) == pytest.approx(psnr(truth, prediction))
@@ -122,11 +120,13 @@ def test_one_row_a_view_and_a_protocol(tmp_path):
     [
         (lambda file: file.unlink(), "001.png: this view was not rendered"),
         (lambda file: file.write_bytes(b"no picture"), "001.png: not a readable picture"),
-        (lambda file: iio.imwrite(file, np.zeros((16, 21, 3), np.uint8)),
-         "001.png: 21x16 pixels, the true view has 20x16"),
+        (
+            lambda file: iio.imwrite(file, np.zeros((16, 21, 3), np.uint8)),
+            "001.png: 21x16 pixels, the true view has 20x16",
+        ),
         (lambda file: iio.imwrite(file, np.zeros((16, 20), np.uint8)), "001.png: expected 8-bit RGB"),
     ],
-)  # fmt: skip
+)
 def test_an_unfit_view_is_named(tmp_path, spoil, message):
     write_views(tmp_path)
     spoil(tmp_path / "test" / "001.png")

@@ -11,15 +11,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orbit import OrbitSettings, orbit_poses
+from obj2ngp.ngp.turntable import OrbitSettings, orbit_poses
 
 PROGRAMS = Path(__file__).resolve().parents[1] / "workflow_scripts"
 SIZE, FOV, RADIUS = 32, 45.0, 1.6
 BALL = 0.4
-NETWORK = {"levels": 4, "table_log2": 12, "finest_resolution": 64, "density_width": 16,
-           "color_width": 16, "color_layers": 1, "sh_degree": 1}  # fmt: skip
-TRAINING = {"steps": 700, "samples_per_step": 4096, "march_steps": 96, "network": NETWORK,
-            "occupancy": {"resolution": 32, "cells_per_update": 4096}}  # fmt: skip
+NETWORK = {
+    "levels": 4,
+    "table_log2": 12,
+    "finest_resolution": 64,
+    "density_width": 16,
+    "color_width": 16,
+    "color_layers": 1,
+    "sh_degree": 1,
+}
+TRAINING = {
+    "steps": 700,
+    "samples_per_step": 4096,
+    "march_steps": 96,
+    "network": NETWORK,
+    "occupancy": {"resolution": 32, "cells_per_update": 4096},
+}
 
 
 def program(name, **options):
@@ -50,12 +62,7 @@ def write_split(folder, split, poses):
     for index, pose in enumerate(poses):
         iio.imwrite(folder / split / f"{index:03d}.png", ball_view(pose))
         frames.append({"file_path": f"./{split}/{index:03d}", "transform_matrix": pose.tolist()})
-    content = {
-        "camera_angle_x": math.radians(FOV),
-        "scale": 1.0,
-        "offset": [0.5, 0.5, 0.5],
-        "frames": frames,
-    }
+    content = {"camera_angle_x": math.radians(FOV), "scale": 1.0, "offset": [0.5, 0.5, 0.5], "frames": frames}
     (folder / f"transforms_{split}.json").write_text(json.dumps(content))
 
 
@@ -72,17 +79,23 @@ def results(tmp_path_factory):
     write_split(renders, "train", around)
     write_split(renders, "test", orbit_poses(OrbitSettings(frames=5, elevation=30.0, radius=RADIUS)))
     finished = program(
-        "train.py", renders=renders, settings=TRAINING, backend="cpu",
-        model=folder / "ball" / "model.safetensors", log=folder / "ball" / "training.csv",
-    )  # fmt: skip
+        "train.py",
+        object="ball",
+        renders=renders,
+        settings=TRAINING,
+        backend="cpu",
+        model=folder / "ball" / "model.safetensors",
+        log=folder / "ball" / "training.csv",
+    )
     assert finished.returncode == 0, finished.stderr
     return folder
 
 
 def render(results, transforms=None, settings=None):
-    """Run render_test.py on the ball."""
+    """Run render_views.py on the ball."""
     return program(
-        "render_test.py",
+        "render_views.py",
+        object="ball",
         model=results / "ball" / "model.safetensors",
         transforms=transforms or results / "ball" / "renders" / "transforms_test.json",
         settings=settings or {"supersampling": 1},
@@ -106,9 +119,12 @@ def test_views_metrics_and_table(results):
     assert depth[0, 0] == 0
 
     finished = program(
-        "metrics.py", transforms=ball / "renders" / "transforms_test.json",
-        predictions=ball / "test", object="ball", out=ball / "metrics.csv",
-    )  # fmt: skip
+        "metrics.py",
+        transforms=ball / "renders" / "transforms_test.json",
+        predictions=ball / "test",
+        object="ball",
+        out=ball / "metrics.csv",
+    )
     assert finished.returncode == 0, finished.stderr
     metrics = pd.read_csv(ball / "metrics.csv")
     # A mirrored or wrongly placed camera, or a wrong background, stays below 18 dB.
@@ -116,9 +132,12 @@ def test_views_metrics_and_table(results):
 
     (results / "objects.txt").write_text("ball\n")
     finished = program(
-        "summary.py", results=results, logs=results / "logs", objects=results / "objects.txt",
+        "summary.py",
+        results=results,
+        logs=results / "logs",
+        objects=results / "objects.txt",
         out=results / "summary.csv",
-    )  # fmt: skip
+    )
     assert finished.returncode == 0, finished.stderr
     row = pd.read_csv(results / "summary.csv").iloc[0]
     assert row["status"] == "train/record.json: missing"  # the rest of the row is there
@@ -154,9 +173,14 @@ def test_turntable_of_the_model(results):
     settings = {"frames": 6, "fps": 10, "size": SIZE, "fov": FOV, "radius": RADIUS, "supersampling": 1}
     ball = results / "ball"
     finished = program(
-        "orbit.py", model=ball / "model.safetensors", settings=settings, backend="cpu",
-        gif=ball / "orbit.gif", video=ball / "orbit.mp4",
-    )  # fmt: skip
+        "orbit.py",
+        object="ball",
+        model=ball / "model.safetensors",
+        settings=settings,
+        backend="cpu",
+        gif=ball / "orbit.gif",
+        video=ball / "orbit.mp4",
+    )
     assert finished.returncode == 0, finished.stderr
     film = iio.imread(ball / "orbit.gif")[..., :3].astype(float)
     assert film.shape == (6, SIZE, SIZE, 3)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from files import UserError
-from objects import NAME, find_objects
+from obj2ngp.common.files import UserError
+from obj2ngp.workflow.objects import NAME, find_objects
 
 per_example_folders = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -1,13 +1,14 @@
 """The occupancy grid's stages of every backend that runs here, against the plain PyTorch reference."""
+
 import math
 
 import pytest
 import torch
 
 import reference
-from ngp import backends
-from ngp.buffers import Clock, OccupancyGrid
-from ngp.config import OccupancyConfig, TrainConfig
+from obj2ngp.ngp import backends
+from obj2ngp.ngp.buffers import Clock, OccupancyGrid
+from obj2ngp.ngp.config import OccupancyConfig, TrainConfig
 from stage_scene import GRID, STEP_SIZE, Scene, assert_near, samples_by_hand, tolerance
 
 
@@ -16,8 +17,10 @@ def test_cells_that_light_reaches_are_noted(backend):
     scene = samples_by_hand(backend, [0.1, 0.1] + [20 / STEP_SIZE] * 18, [[0.5] * 3] * 20, [0.0] * 3)
     scene.samples.position[5:25, 0] = (torch.arange(20) + 0.5) / 20
     scene.samples.position[5:25, 1:] = torch.tensor([0.5, 0.99])
-    grid, clock = OccupancyGrid(OccupancyConfig(resolution=20), torch.ones(20, 20, 20), backend.DEVICE), Clock(
-        TrainConfig(), backend.DEVICE)
+    grid, clock = (
+        OccupancyGrid(OccupancyConfig(resolution=20), torch.ones(20, 20, 20), backend.DEVICE),
+        Clock(TrainConfig(), backend.DEVICE),
+    )
     clock.step.fill_(7)
     backend.mark_seen(scene.rays, scene.samples, grid, clock, STEP_SIZE)
     behind = math.ceil(backends.SEEN_DEPTH / 20 / STEP_SIZE)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from on_free_gpu import take
+from obj2ngp.workflow.gpus import take
 
 PROGRAM = Path(__file__).resolve().parents[1] / "workflow_scripts" / "on_free_gpu.py"
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from orbit import OrbitSettings, orbit_poses
-from video import FFMPEG, encode
+from obj2ngp.ngp.turntable import OrbitSettings, orbit_poses
+from obj2ngp.ngp.video import FFMPEG, encode
 
 
 @given(

@@ -3,6 +3,7 @@
 The other packages have that environment's versions too. They are installed from PyPI, once, into .cache/python38:
 about 1.7 GB.
 """
+
 import json
 import os
 import shutil
@@ -59,8 +60,25 @@ def test_the_programs_run(python38, tmp_path):
 
 def test_a_missing_package_is_named(python38, tmp_path):
     program = subprocess.run(
-        [python38, ROOT / "workflow_scripts/train.py", "--renders", tmp_path, "--backend", "tcnn",
-         "--model", tmp_path / "model", "--log", tmp_path / "log"], capture_output=True, text=True)
+        [
+            python38,
+            ROOT / "workflow_scripts/train.py",
+            "--object",
+            "ball",
+            "--renders",
+            tmp_path,
+            "--backend",
+            "tcnn",
+            "--model",
+            tmp_path / "model",
+            "--log",
+            tmp_path / "log",
+        ],
+        capture_output=True,
+        text=True,
+    )
     assert program.returncode == 1
-    assert program.stderr.strip() == ("error: backend tcnn cannot run here (tcnn: the package tinycudann is not"
-                                      " installed; envs/ngp-cu111.yaml has it)")
+    assert program.stderr.strip() == (
+        "error: object ball: backend tcnn cannot run here (tcnn: the package tinycudann is not"
+        " installed; envs/ngp-cu111.yaml has it)"
+    )

@@ -13,16 +13,8 @@ import OpenEXR
 import pytest
 
 from blender_versions import VERSIONS, command
-from files import UserError
-from scene_helpers import (
-    BLENDER_PYTHON,
-    BOX_FACES,
-    ROOT,
-    box_corners,
-    from_side,
-    sphere,
-    write_obj,
-)
+from obj2ngp.common.files import UserError
+from scene_helpers import BLENDER_PYTHON, BOX_FACES, ROOT, box_corners, from_side, sphere, write_obj
 
 SIDES = [(0, 0), (90, 0), (180, 0), (270, 0), (0, 90), (0, -90)]
 SHEET = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], float)  # seen from +z of a z-up file
@@ -242,9 +234,12 @@ def test_each_side_shows_its_own_part_of_the_texture(blender, tmp_path):
     write_png(tmp_path / "halves.png", [[[200, 40, 40]] * 8 + [[40, 40, 200]] * 8])
     texcoords = [[0.1, 0], [0.2, 0], [0.2, 1], [0.1, 1], [0.8, 0], [0.9, 0], [0.9, 1], [0.8, 1]]
     model = write_model(
-        tmp_path, SHEET, [("m", [["1/1", "2/2", "3/3", "4/4"], ["4/8", "3/7", "2/6", "1/5"]])],
-        "newmtl m\nmap_Kd halves.png\n", texcoords=texcoords,
-    )  # fmt: skip
+        tmp_path,
+        SHEET,
+        [("m", [["1/1", "2/2", "3/3", "4/4"], ["4/8", "3/7", "2/6", "1/5"]])],
+        "newmtl m\nmap_Kd halves.png\n",
+        texcoords=texcoords,
+    )
     above, below = (blender.render(model, up="Z", cameras=from_side(0, side)).colors for side in (90, -90))
     assert (above[:, 0] > 2 * above[:, 2]).all() and (below[:, 2] > 2 * below[:, 0]).all()
 
@@ -300,18 +295,22 @@ def test_opacity_textures(blender, tmp_path):
     write_png(tmp_path / "mask.png", mask)
     texcoords = [[0, 0], [1, 0], [1, 1], [0, 1]]
     model = write_model(
-        tmp_path, SHEET, [("m", [["1/1", "2/2", "3/3", "4/4"]])], "newmtl m\nKd 1 1 1\nmap_d mask.png\n",
+        tmp_path,
+        SHEET,
+        [("m", [["1/1", "2/2", "3/3", "4/4"]])],
+        "newmtl m\nKd 1 1 1\nmap_d mask.png\n",
         texcoords=texcoords,
-    )  # fmt: skip
+    )
     alpha = blender.render(model, up="Z", cameras=from_side(-90, 90), fit=False).images[0, ..., 3]
     assert alpha[16, 12] == 255 and alpha[16, 20] == 0
 
 
 def test_vertex_colours_without_a_material(blender, tmp_path):
     path = tmp_path / "colors.obj"
-    path.write_text("".join("v {} {} {} .2 .9 .2\n".format(*p) for p in CUBE) + "".join(
-        "f {} {} {} {}\n".format(*face) for face in BOX_FACES
-    ))  # fmt: skip
+    path.write_text(
+        "".join("v {} {} {} .2 .9 .2\n".format(*p) for p in CUBE)
+        + "".join("f {} {} {} {}\n".format(*face) for face in BOX_FACES)
+    )
     colors = blender.render(path).colors
     assert (colors[:, 1] > 2 * colors[:, 0]).all()
 

@@ -10,9 +10,13 @@ import pytest
 from scene_helpers import ROOT
 
 SCRIPTS = ROOT / "workflow_scripts"
-INSIDE_BLENDER = [SCRIPTS / name for name in ("render.py", "files.py", "settings.py")] + sorted(
-    SCRIPTS.glob("scene/*.py")
-)
+PACKAGE = SCRIPTS / "obj2ngp"
+INSIDE_BLENDER = [
+    SCRIPTS / "render.py",
+    PACKAGE / "__init__.py",
+    *sorted(PACKAGE.glob("common/*.py")),
+    *sorted(PACKAGE.glob("scene/*.py")),
+]
 
 # What a plain reading of 2.90's interface does not know: newer names, each in a branch for newer versions, ...
 NEWER = {
@@ -36,7 +40,7 @@ def test_python_3_7_can_parse_it(path):
 
 def test_blender_2_90_has_every_attribute_that_is_used():
     """mypy against the stubs of 2.90: exactly the names above are unknown."""
-    modules = ["scene/blender.py", "scene/materials.py", "scene/studio.py"]
+    modules = [f"obj2ngp/scene/{name}.py" for name in ("blender", "materials", "studio")]
     command = [sys.executable, "-m", "mypy", "--no-strict-optional", "--ignore-missing-imports", "--check-untyped-defs"]
     command += ["--no-incremental", "--no-pretty", "--follow-imports=silent", "--cache-dir=/dev/null"]
     report = subprocess.run(command + modules, cwd=SCRIPTS, capture_output=True, text=True).stdout
@@ -47,7 +51,7 @@ def test_blender_2_90_has_every_attribute_that_is_used():
 
 
 def test_newer_names_stand_in_branches_on_the_version():
-    tree = ast.parse((SCRIPTS / "scene/blender.py").read_text())
+    tree = ast.parse((PACKAGE / "scene/blender.py").read_text())
     for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
         names = {node.attr for node in ast.walk(function) if isinstance(node, ast.Attribute)}
         if names & {name for _, _, name in NEWER}:

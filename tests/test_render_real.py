@@ -1,16 +1,17 @@
 """A real model through Blender and the trainer, with its faces doubled and without."""
+
 import shutil
 
 import numpy as np
 import pytest
 
-from images import truth_on_white
-from ngp.backends import select
-from ngp.config import resolve
-from ngp.data import read_images
-from ngp.model_file import load_model, save_model
-from ngp.rendering import Renderer, on_white
-from ngp.training import TrainingRun, train
+from obj2ngp.ngp.backends import select
+from obj2ngp.ngp.config import resolve
+from obj2ngp.ngp.model_file import load_model, save_model
+from obj2ngp.ngp.rendering import Renderer, on_white
+from obj2ngp.ngp.training import TrainingRun, train
+from obj2ngp.views.pictures import truth_on_white
+from obj2ngp.views.posed_images import read_images
 from scene_helpers import SHARED
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scene.cameras import (
+from obj2ngp.scene.cameras import (
     camera_poses,
     derived_seed,
     focal_length,
@@ -17,7 +17,7 @@ from scene.cameras import (
     sample_angles,
     transforms,
 )
-from scene.settings import Cameras
+from obj2ngp.scene.settings import Cameras
 
 DISTRIBUTIONS = ["hammersley", "uniform", "get3d"]
 SEEDS = st.integers(0, 2**64 - 1)
@@ -29,9 +29,12 @@ def any_cameras(draw):
     azimuth = (start, start + width)
     elevation = sorted(draw(st.lists(st.floats(-90, 90), min_size=2, max_size=2)))
     return Cameras(
-        draw(st.sampled_from(DISTRIBUTIONS)), azimuth, tuple(elevation),
-        draw(st.floats(0.5, 5)), draw(st.floats(10, 100)),
-    )  # fmt: skip
+        draw(st.sampled_from(DISTRIBUTIONS)),
+        azimuth,
+        tuple(elevation),
+        draw(st.floats(0.5, 5)),
+        draw(st.floats(10, 100)),
+    )
 
 
 @given(any_cameras(), st.integers(1, 40), SEEDS)

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from files import UserError
-from scene.lookup import find_file, model_root
-from scene.mtl_file import parse_texture, read_mtl
-from scene.obj_file import read_obj
+from obj2ngp.common.files import UserError
+from obj2ngp.scene.lookup import find_file, model_root
+from obj2ngp.scene.mtl_file import parse_texture, read_mtl
+from obj2ngp.scene.obj_file import read_obj
 from scene_helpers import write_obj
 
 TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\n"
@@ -119,9 +119,11 @@ def test_a_missing_file_is_refused(tmp_path):
 
 
 @given(
-    st.floats(0, 10), st.floats(-5, 5), st.booleans(),
+    st.floats(0, 10),
+    st.floats(-5, 5),
+    st.booleans(),
     st.sampled_from(["wood.png", "two words.png", "-odd.png", "9.png", "a/b c/d.jpg", r"a\b.png"]),
-)  # fmt: skip
+)
 def test_texture_statements(scale, offset, clamp, name):
     texture = parse_texture(f"-s {scale} {scale} 1 -o {offset} -bm 0.2 -clamp {'on' if clamp else 'off'} {name}")
     assert texture.scale == (scale, scale) and texture.offset == (offset, 0) and texture.clamp == clamp

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scene import geometry
+from obj2ngp.scene import geometry
 from scene_helpers import BOX_FACES, box_corners, sphere
 
 

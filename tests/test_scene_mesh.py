@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from files import UserError
-from scene.cameras import camera_poses, focal_length, largest_visible_sphere
-from scene.mesh import UP, build_mesh
-from scene.obj_file import read_obj
-from scene.problems import Problems
-from scene.settings import Cameras, Settings
+from obj2ngp.common.files import UserError
+from obj2ngp.scene.cameras import camera_poses, focal_length, largest_visible_sphere
+from obj2ngp.scene.mesh import UP, build_mesh
+from obj2ngp.scene.obj_file import read_obj
+from obj2ngp.scene.problems import Problems
+from obj2ngp.scene.settings import Cameras, Settings
 from scene_helpers import BOX_FACES, box_corners, sphere, write_obj
 
 QUAD = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], float)
@@ -25,7 +25,7 @@ def build(path, textured=False, up="Y", scale=0.9, sphere_radius=None, **policy)
 
 @given(
     st.integers(0, 2**32 - 1), st.sampled_from(["Y", "Z"]), st.floats(0.1, 1), st.floats(-4, 4), st.floats(-100, 100)
-)  # fmt: skip
+)
 def test_centred_with_the_longest_side_asked_for(tmp_path_factory, seed, up, scale, exponent, shift):
     points = np.random.default_rng(seed).random((9, 3)) * 10**exponent + shift
     points[0] = 1e6  # a vertex that no face uses does not count
@@ -37,9 +37,7 @@ def test_centred_with_the_longest_side_asked_for(tmp_path_factory, seed, up, sca
     np.testing.assert_allclose(mesh.corners, mesh.scale * written @ UP[up].T + mesh.translation, atol=1e-9)
 
 
-@given(
-    st.integers(0, 2**32 - 1), st.floats(0.6, 4), st.floats(20, 90), st.integers(16, 300), st.integers(16, 300)
-)  # fmt: skip
+@given(st.integers(0, 2**32 - 1), st.floats(0.6, 4), st.floats(20, 90), st.integers(16, 300), st.integers(16, 300))
 def test_no_camera_cuts_the_object(tmp_path_factory, seed, radius, fov, width, height):
     random = np.random.default_rng(seed)
     points = box_corners(random.uniform(0.05, 1, 3))
@@ -88,9 +86,11 @@ def test_faces_without_a_twin_look_the_same_from_both_sides(tmp_path):
 def test_each_side_has_its_own_texture_coordinates(tmp_path):
     texcoords = [[0, 0], [0.5, 0], [0.5, 1], [0, 1], [0.5, 0], [1, 0], [1, 1], [0.5, 1]]
     path = write_obj(
-        tmp_path / "sheet.obj", QUAD,
-        [("a", [["1/1", "2/2", "3/3", "4/4"]]), (None, [["3/7", "2/6", "1/5", "4/8"]])], texcoords,
-    )  # fmt: skip
+        tmp_path / "sheet.obj",
+        QUAD,
+        [("a", [["1/1", "2/2", "3/3", "4/4"]]), (None, [["3/7", "2/6", "1/5", "4/8"]])],
+        texcoords,
+    )
     mesh, _ = build(path, textured=True)
     np.testing.assert_array_equal(mesh.uv, texcoords[:4])
     np.testing.assert_array_equal(mesh.back_uv, texcoords[4:])
@@ -116,9 +116,9 @@ def test_textured_faces_without_coordinates_get_the_plain_colour(tmp_path):
     assert any("1 textured faces without texture coordinates" in warning for warning in warnings)
 
 
-@pytest.mark.parametrize("value, reason", [
-    ("nan nan nan", r"vertex 4 at \(nan, nan, nan\)"), ("inf 0 0", "inf"), ("1e30 0 0", "1e\\+30"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "value, reason", [("nan nan nan", r"vertex 4 at \(nan, nan, nan\)"), ("inf 0 0", "inf"), ("1e30 0 0", "1e\\+30")]
+)
 def test_broken_vertices_are_an_error_or_left_out(tmp_path, value, reason):
     path = tmp_path / "broken.obj"
     path.write_text(f"v 0 0 0\nv 1 0 0\nv 1 1 0\nv {value}\nf 1 2 3\nf 1 3 4\n")
@@ -129,10 +129,15 @@ def test_broken_vertices_are_an_error_or_left_out(tmp_path, value, reason):
     assert np.isfinite(mesh.corners).all()
 
 
-@pytest.mark.parametrize("face, reason", [
-    ("f 1 2 9", "a vertex that does not exist"), ("f 1 2 -7", "a vertex that does not exist"),
-    ("f 1 2 0", "a vertex that does not exist"), ("f 1 2", "fewer than three corners"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "face, reason",
+    [
+        ("f 1 2 9", "a vertex that does not exist"),
+        ("f 1 2 -7", "a vertex that does not exist"),
+        ("f 1 2 0", "a vertex that does not exist"),
+        ("f 1 2", "fewer than three corners"),
+    ],
+)
 def test_broken_faces_are_an_error(tmp_path, face, reason):
     path = tmp_path / "broken.obj"
     path.write_text(f"v 0 0 0\nv 1 0 0\nv 1 1 0\nf 1 2 3\n{face}\n")
@@ -140,9 +145,7 @@ def test_broken_faces_are_an_error(tmp_path, face, reason):
         build(path)
 
 
-@pytest.mark.parametrize("faces, reason", [
-    ("f 1 2 9\n", "no usable face"), ("f 1 1 1\nf 1 2 2\n", "no area"),
-])  # fmt: skip
+@pytest.mark.parametrize("faces, reason", [("f 1 2 9\n", "no usable face"), ("f 1 1 1\nf 1 2 2\n", "no area")])
 def test_nothing_to_draw_is_always_an_error(tmp_path, faces, reason):
     path = tmp_path / "nothing.obj"
     path.write_text("v 0 0 0\nv 1 0 0\nv 1 1 0\n" + faces)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from files import UserError
-from settings import read_settings
+from obj2ngp.common.files import UserError
+from obj2ngp.common.settings import read_settings
 
 
 @dataclass

@@ -1,4 +1,5 @@
 """Every stage of every backend that runs here, against the plain PyTorch reference: values and gradients."""
+
 import math
 
 import numpy as np
@@ -6,20 +7,11 @@ import pytest
 import torch
 
 import reference
-from ngp import backends
-from ngp.buffers import Clock, Moments, Rays, Samples, TrainingViews
-from ngp.config import NetworkConfig, TrainConfig
-from ngp.field import Field, GridLevels
-from stage_scene import (
-    GRID,
-    NETWORKS,
-    STEP_SIZE,
-    Scene,
-    assert_near,
-    posed_images,
-    samples_by_hand,
-    tolerance,
-)
+from obj2ngp.ngp import backends
+from obj2ngp.ngp.buffers import Clock, Moments, Rays, Samples, TrainingViews
+from obj2ngp.ngp.config import NetworkConfig, TrainConfig
+from obj2ngp.ngp.field import Field, GridLevels
+from stage_scene import GRID, NETWORKS, STEP_SIZE, Scene, assert_near, posed_images, samples_by_hand, tolerance
 
 
 @pytest.fixture(params=NETWORKS.values(), ids=NETWORKS.keys())
@@ -46,16 +38,19 @@ def test_rays(backend, seed, step, edge):
         torch.testing.assert_close(getattr(rays, name)[:active].cpu().double(), expected, atol=2e-6, rtol=0, msg=name)
 
 
-@pytest.mark.parametrize("before, asked, edge, after", [
-    (0, 0, 1, 64),  # start: 1000 samples / 32 = 31, and never fewer than 64 rays
-    (100, 0, 1, 100),  # nothing known
-    (100, 2000, 1, 72),  # 100 rays asked for 2000: 45 would fill 0.9 of 1000, half-way there is 72.5
-    (104, 2080, 2, 72),  # 74.5, in whole pixels
-    (100, 10, 1, 200),  # never more than twice as many
-    (450, 100, 1, 502),  # never more than the buffer holds
-    (450, 100, 2, 500),
-    (70, 100000, 1, 64),
-])
+@pytest.mark.parametrize(
+    "before, asked, edge, after",
+    [
+        (0, 0, 1, 64),  # start: 1000 samples / 32 = 31, and never fewer than 64 rays
+        (100, 0, 1, 100),  # nothing known
+        (100, 2000, 1, 72),  # 100 rays asked for 2000: 45 would fill 0.9 of 1000, half-way there is 72.5
+        (104, 2080, 2, 72),  # 74.5, in whole pixels
+        (100, 10, 1, 200),  # never more than twice as many
+        (450, 100, 1, 502),  # never more than the buffer holds
+        (450, 100, 2, 500),
+        (70, 100000, 1, 64),
+    ],
+)
 def test_ray_count_adapts_to_the_sample_budget(backend, before, asked, edge, after):
     views = TrainingViews(posed_images(), torch.arange(81, dtype=torch.int32), 1.0, [0.5] * 3, backend.DEVICE)
     rays = Rays(502, backend.DEVICE, edge)
@@ -78,7 +73,7 @@ def test_marching(backend):
     backend.march(scene.rays, scene.grid, scene.samples, STEP_SIZE)
     occupied = scene.grid.occupied.view(GRID, GRID, GRID).cpu()
     rays, samples, compared = scene.rays, scene.samples, 0
-    assert rays.count[2:6].tolist() == [0] * 4 and not rays.count[int(rays.active):].any()
+    assert rays.count[2:6].tolist() == [0] * 4 and not rays.count[int(rays.active) :].any()
     assert int(samples.count) == int(rays.count.sum())
     assert sorted(i for s in scene.ray_slices() for i in range(s.start, s.stop)) == list(range(int(samples.count)))
     for i, s in enumerate(scene.ray_slices()):
@@ -263,10 +258,12 @@ def compare_gradients(backend, network, capacity):
     encoding = reference.encode(samples.position[:n].cpu(), table, GridLevels(network))
     density, rgb = reference.evaluate(encoding, direction, *field.matrices(weights), network.sh_degree)
     background, target, t = rays.background.cpu().double(), rays.target.cpu().double(), samples.t.cpu().double()
-    color = torch.stack([
-        reference.composite(density[s], rgb[s], t[s], b, STEP_SIZE)[0]
-        for s, b in zip(slices, background[:active], strict=True)
-    ])
+    color = torch.stack(
+        [
+            reference.composite(density[s], rgb[s], t[s], b, STEP_SIZE)[0]
+            for s, b in zip(slices, background[:active], strict=True)
+        ]
+    )
     loss = reference.pixel_loss(color, target, rays.count.cpu(), 1, 0.05)
     (loss.sum() / active * backend.LOSS_SCALE).backward()
     error = 2e-3 if backend.DTYPE == torch.float32 else 5e-2
@@ -307,7 +304,8 @@ def test_adam(backend):
     }
     for step in (1, 2, 3):
         for name, gradient, decay in (
-            ("table", field.table_gradient, 0.0), ("weights", field.weight_gradient, config.weight_decay)
+            ("table", field.table_gradient, 0.0),
+            ("weights", field.weight_gradient, config.weight_decay),
         ):
             values = torch.randn(gradient.shape, generator=generator) * 3
             values *= torch.rand(gradient.shape, generator=generator) < 0.5

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
-from summary import COLUMNS, METRICS, summarise
+from obj2ngp.report.table import COLUMNS, METRICS, summarise
 
 PROGRAM = Path(__file__).resolve().parents[1] / "workflow_scripts" / "summary.py"
 
@@ -73,13 +73,12 @@ def test_lpips_has_columns_where_it_was_computed(tmp_path):
         (lambda f: (f / "metrics.csv").unlink(), "metrics.csv: missing", "psnr"),
         (lambda f: (f / "metrics.csv").write_text(""), "metrics.csv: No columns", "psnr"),
         (lambda f: (f / "metrics.csv").write_text("view,psnr\n0,3\n"), "metrics.csv: no 'ssim'", "psnr"),
-        (lambda f: (f / "metrics.csv").write_text("object,view,psnr,ssim,flip\n"),
-         "metrics.csv: no views", "psnr"),
+        (lambda f: (f / "metrics.csv").write_text("object,view,psnr,ssim,flip\n"), "metrics.csv: no views", "psnr"),
         (lambda f: (f / "model.safetensors").unlink(), "model.safetensors: ", "steps"),
         (lambda f: (f / "model.safetensors").write_bytes(b"junk"), "model.safetensors: ", "steps"),
         (lambda f: (f / "renders/train/record.json").write_text("{"), "train/record.json: ", "faces"),
     ],
-)  # fmt: skip
+)
 def test_what_is_missing_is_named_and_breaks_nothing(tmp_path, spoil, status, empty):
     write_object(tmp_path / "chair", [30])
     write_object(tmp_path / "car", [36])

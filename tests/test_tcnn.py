@@ -1,4 +1,5 @@
 """The tcnn backend on stand-ins for its packages: stages against the reference, training, models, messages."""
+
 import importlib
 import math
 import subprocess
@@ -10,13 +11,13 @@ import torch
 
 import reference
 import test_stages
-from ngp import backends
-from ngp.buffers import Clock, Moments, Samples
-from ngp.config import NetworkConfig, TrainConfig
-from ngp.field import Field
-from ngp.model_file import load_model, restore_checkpoint, save_checkpoint, save_model
-from ngp.rendering import Renderer
-from ngp.training import TrainingRun, train
+from obj2ngp.ngp import backends
+from obj2ngp.ngp.buffers import Clock, Moments, Samples
+from obj2ngp.ngp.config import NetworkConfig, TrainConfig
+from obj2ngp.ngp.field import Field
+from obj2ngp.ngp.model_file import load_model, restore_checkpoint, save_checkpoint, save_model
+from obj2ngp.ngp.rendering import Renderer
+from obj2ngp.ngp.training import TrainingRun, train
 from tcnn_scene import TRAINING, backend_on_standins, ball_images, psnr_on_white
 from test_occupancy import test_an_occupancy_update_never_empties_the_grid, test_occupancy_update  # noqa: F401
 from test_stages import (  # noqa: F401  (pytest runs them here with the fixture below)
@@ -41,18 +42,37 @@ def backend(monkeypatch):
     with backend_on_standins() as module:
         # At the cube's border tiny-cuda-nn's vertices wrap around, those of the reference are clamped.
         hash_grid = sys.modules["tinycudann"].hash_grid
-        monkeypatch.setattr(reference, "encode", lambda position, table, levels: hash_grid(
-            position.float(), table, [
-                (float(scale), int(resolution), int(end - begin)) for scale, resolution, begin, end
-                in zip(levels.scale, levels.resolution, levels.offset[:-1], levels.offset[1:], strict=True)]))
+        monkeypatch.setattr(
+            reference,
+            "encode",
+            lambda position, table, levels: hash_grid(
+                position.float(),
+                table,
+                [
+                    (float(scale), int(resolution), int(end - begin))
+                    for scale, resolution, begin, end in zip(
+                        levels.scale, levels.resolution, levels.offset[:-1], levels.offset[1:], strict=True
+                    )
+                ],
+            ),
+        )
         yield module
 
 
 # Networks of the kinds that tiny-cuda-nn has: 1, 2, 4 or 8 features, widths that are multiples of 8.
 @pytest.fixture(params=["default", "all hashed", "one feature", "four features", "cutlass"])
 def network(request):
-    cutlass = NetworkConfig(levels=3, features=1, table_log2=8, base_resolution=5, finest_resolution=33,
-                            density_width=24, geometry_features=5, color_width=40, sh_degree=3)
+    cutlass = NetworkConfig(
+        levels=3,
+        features=1,
+        table_log2=8,
+        base_resolution=5,
+        finest_resolution=33,
+        density_width=24,
+        geometry_features=5,
+        color_width=40,
+        sh_degree=3,
+    )
     return cutlass if request.param == "cutlass" else test_stages.NETWORKS[request.param]
 
 
@@ -71,7 +91,7 @@ def test_encoding(backend, network, monkeypatch):
 
 def test_weights_in_tiny_cuda_nn_s_layout(backend):
     """A 2-1-3 MLP padded to 4 inputs and 4 outputs, by hand."""
-    from ngp.backends.tcnn.networks import parameter_places
+    from obj2ngp.ngp.backends.tcnn.networks import parameter_places
 
     # Ours: (in,out) matrices [[a], [b]] and [[c, d, e]]. There: (out,in) matrices
     #   [a b . .]  at 0   and   [c] [d] [e] [.]  at 4.
@@ -85,8 +105,9 @@ def test_weights_reach_the_networks_and_padding_stays_out(backend, network):
     backend.prepare(field, samples)
     samples.scratch.load(field)
     shapes = (field.density_shapes, field.color_shapes)
-    for mlp, matrices, layers in zip((samples.scratch.density, samples.scratch.color), field.matrices(field.weights),
-                                     shapes, strict=True):
+    for mlp, matrices, layers in zip(
+        (samples.scratch.density, samples.scratch.color), field.matrices(field.weights), shapes, strict=True
+    ):
         x = torch.rand(20, layers[0][0], generator=torch.Generator().manual_seed(0))
         expected = reference.mlp(x.double(), [m.double() for m in matrices])
         expected = expected.sigmoid() if mlp is samples.scratch.color else expected
@@ -95,7 +116,7 @@ def test_weights_reach_the_networks_and_padding_stays_out(backend, network):
 
 
 def test_apex_and_torch_step_alike(backend, monkeypatch):
-    from ngp.backends.tcnn import optimiser
+    from obj2ngp.ngp.backends.tcnn import optimiser
 
     results = []
     for adam in (optimiser.Adam, torch.optim.Adam):
@@ -122,7 +143,7 @@ def test_apex_and_torch_step_alike(backend, monkeypatch):
 
 
 def test_torch_s_adam_where_apex_has_no_cuda_extensions(backend, monkeypatch):
-    from ngp.backends.tcnn import optimiser
+    from obj2ngp.ngp.backends.tcnn import optimiser
 
     assert optimiser.FUSED and optimiser.Adam is not torch.optim.Adam
     monkeypatch.setattr(sys.modules["apex.multi_tensor_apply"].multi_tensor_applier, "available", False)
@@ -132,7 +153,7 @@ def test_torch_s_adam_where_apex_has_no_cuda_extensions(backend, monkeypatch):
 
 @pytest.mark.parametrize("content", ["raise ImportError", "import torch; torch.distributed._only_in_newer_versions"])
 def test_torch_s_adam_where_apex_does_not_load(backend, content, tmp_path, monkeypatch):
-    from ngp.backends.tcnn import optimiser
+    from obj2ngp.ngp.backends.tcnn import optimiser
 
     (tmp_path / "apex.py").write_text(content)
     for name in [name for name in sys.modules if name.split(".")[0] == "apex"]:
@@ -209,7 +230,7 @@ def test_a_model_of_the_cpu_backend_renders_alike(backend, tmp_path):
 
 def test_a_run_goes_on_from_a_checkpoint(backend, tmp_path):
     straight, first, second = (TrainingRun(ball_images(), TRAINING, backend) for _ in range(3))
-    from ngp.training import train_step
+    from obj2ngp.ngp.training import train_step
 
     for _ in range(6):
         train_step(backend, straight)
@@ -248,19 +269,39 @@ def test_a_missing_package_is_named(missing, tmp_path):
     for name in {"tinycudann", "vren", "torch_scatter"} - {missing}:
         (tmp_path / (name + ".py")).write_text("")
     program = subprocess.run(
-        [sys.executable, WORKFLOW_SCRIPTS / "train.py", "--renders", tmp_path, "--backend", "tcnn", "--model",
-         tmp_path / "m", "--log", tmp_path / "l"],
-        env={"PYTHONPATH": str(tmp_path), "PATH": ""}, capture_output=True, text=True)
+        [
+            sys.executable,
+            WORKFLOW_SCRIPTS / "train.py",
+            "--object",
+            "ball",
+            "--renders",
+            tmp_path,
+            "--backend",
+            "tcnn",
+            "--model",
+            tmp_path / "m",
+            "--log",
+            tmp_path / "l",
+        ],
+        env={"PYTHONPATH": str(tmp_path), "PATH": ""},
+        capture_output=True,
+        text=True,
+    )
     assert program.returncode == 1
     assert program.stderr.strip() == (
-        "error: backend tcnn cannot run here (tcnn: the package {} is not installed;"
-        " envs/ngp-cu111.yaml has it)".format(missing))
+        "error: object ball: backend tcnn cannot run here (tcnn: the package {} is not installed;"
+        " envs/ngp-cu111.yaml has it)".format(missing)
+    )
 
 
 def test_a_package_that_does_not_load_is_named(tmp_path):
     (tmp_path / "tinycudann.py").write_text("raise EnvironmentError('Unknown compute capability.')")
     program = subprocess.run(
-        [sys.executable, "-c", "from ngp.backends import tcnn; print(tcnn.unavailable())"],
-        env={"PYTHONPATH": "{}:{}".format(tmp_path, WORKFLOW_SCRIPTS), "PATH": ""}, capture_output=True, text=True)
+        [sys.executable, "-c", "from obj2ngp.ngp.backends import tcnn; print(tcnn.unavailable())"],
+        env={"PYTHONPATH": "{}:{}".format(tmp_path, WORKFLOW_SCRIPTS), "PATH": ""},
+        capture_output=True,
+        text=True,
+    )
     assert program.stdout.strip() == (
-        "the package tinycudann does not load (Unknown compute capability.); envs/ngp-cu111.yaml builds it")
+        "the package tinycudann does not load (Unknown compute capability.); envs/ngp-cu111.yaml builds it"
+    )

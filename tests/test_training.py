@@ -1,4 +1,5 @@
 """Training as a whole on the cpu backend: determinism, resuming, reading data, settings, the visual hull, rendering."""
+
 import dataclasses
 import json
 import os
@@ -14,12 +15,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ngp import backends, hull
-from ngp.config import ConfigError, default_config, from_dict, resolve
-from ngp.data import DataError, read_cameras, read_images
-from ngp.model_file import ModelError, load_model, restore_checkpoint, save_checkpoint, save_model
-from ngp.rendering import Renderer
-from ngp.training import TrainingError, TrainingRun, train
+from obj2ngp.ngp import backends, hull
+from obj2ngp.ngp.config import ConfigError, default_config, from_dict, resolve
+from obj2ngp.ngp.model_file import ModelError, load_model, restore_checkpoint, save_checkpoint, save_model
+from obj2ngp.ngp.rendering import Renderer
+from obj2ngp.ngp.training import TrainingError, TrainingRun, train
+from obj2ngp.views.posed_images import DataError, read_cameras, read_images
 from tcnn_scene import TRAINING, ball_images
 
 SIZE = 32
@@ -91,8 +92,22 @@ def test_a_resumed_run_ends_like_one_that_was_never_stopped(images, cpu, tmp_pat
 
 def test_the_program_goes_on_after_it_was_killed(folder):
     settings = {"steps": 3000, "samples_per_step": 2048, "network": {"levels": 4}}
-    command = [sys.executable, PROGRAM, "--renders", folder, "--model", folder / "model.safetensors", "--log",
-               folder / "training.csv", "--backend", "cpu", "--settings", json.dumps(settings)]
+    command = [
+        sys.executable,
+        PROGRAM,
+        "--object",
+        "ball",
+        "--renders",
+        folder,
+        "--model",
+        folder / "model.safetensors",
+        "--log",
+        folder / "training.csv",
+        "--backend",
+        "cpu",
+        "--settings",
+        json.dumps(settings),
+    ]
     checkpoint = folder / ".model.checkpoint.safetensors"
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}  # so small a run is faster so
     killed = subprocess.Popen(command, env=one_thread, stdout=subprocess.PIPE)
@@ -168,13 +183,16 @@ def test_reading_a_folder_finds_the_object(folder, images, cpu):
     assert np.abs(np.asarray(offset) - 0.5).max() < 0.06
 
 
-@pytest.mark.parametrize("break_it, message", [
-    (lambda f: (f / "train/3.png").unlink(), "3.png"),
-    (lambda f: (f / "train/3.png").write_bytes(b"no picture"), "3.png"),
-    (lambda f: iio.imwrite(f / "train/3.png", np.zeros((4, 4, 4), np.uint8)), "3.png.*size"),
-    (lambda f: (f / "transforms_train.json").write_text("{"), "transforms_train.json"),
-    (lambda f: (f / "transforms_train.json").write_text('{"frames": []}'), "transforms_train.json"),
-])
+@pytest.mark.parametrize(
+    "break_it, message",
+    [
+        (lambda f: (f / "train/3.png").unlink(), "3.png"),
+        (lambda f: (f / "train/3.png").write_bytes(b"no picture"), "3.png"),
+        (lambda f: iio.imwrite(f / "train/3.png", np.zeros((4, 4, 4), np.uint8)), "3.png.*size"),
+        (lambda f: (f / "transforms_train.json").write_text("{"), "transforms_train.json"),
+        (lambda f: (f / "transforms_train.json").write_text('{"frames": []}'), "transforms_train.json"),
+    ],
+)
 def test_data_that_cannot_be_used_is_named(folder, break_it, message):
     break_it(folder)
     with pytest.raises(DataError, match=message):

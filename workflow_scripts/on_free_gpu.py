@@ -5,74 +5,22 @@
 Waits until COUNT of the cards in CUDA_VISIBLE_DEVICES (or of all) are free and gives the command
 these alone; with COUNT 0 it just runs the command. A card is held through a locked file which the
 command inherits, so that it is free again when the command ends, however it ends.
-
-Standard library only and valid for Python 3.8, like all that runs in the trainer's environment.
 """
 
-import fcntl
-import getpass
 import os
-import subprocess
 import sys
-import tempfile
-import time
-from pathlib import Path
 
-from files import UserError, run_program
+from obj2ngp.common.files import run_program
+from obj2ngp.workflow.gpus import wait_for
 
 
-def visible_gpus():
-    """The names of the cards that this process may use; none without an NVIDIA driver."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
-    query = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
-    try:
-        return subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()
-    except (OSError, subprocess.CalledProcessError):
-        return []
-
-
-def take(count, gpus, folder):
-    """Hold `count` of `gpus` by locks in `folder` and return their names; None if too few are free.
-
-    The locks last until this process, and whatever it becomes by `exec`, has ended.
-    """
-    held = {}
-    for name in gpus:
-        lock = os.open(str(folder / name.replace("/", "_")), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            continue
-        held[name] = lock
-        if len(held) == count:
-            for lock in held.values():
-                os.set_inheritable(lock, True)
-            return list(held)
-    for lock in held.values():
-        os.close(lock)
-    return None
-
-
-def main():
-    count, command = int(sys.argv[1]), sys.argv[2:]
+def main(argv):
+    """Become the command in `argv`. Raises UserError where there are too few cards."""
+    count, command = int(argv[0]), argv[1:]
     if count:
-        gpus = visible_gpus()
-        if len(gpus) < count:
-            raise UserError("{} GPU(s) wanted, {} visible".format(count, len(gpus)))
-        # Inside a SLURM job the cards are numbered anew, so that names mean something only there.
-        scope = "obj2ngp-gpus-{}-{}".format(getpass.getuser(), os.environ.get("SLURM_JOB_ID", "0"))
-        folder = Path(tempfile.gettempdir(), scope)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        chosen = take(count, gpus, folder)
-        while chosen is None:
-            time.sleep(0.5)
-            chosen = take(count, gpus, folder)
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(wait_for(count))
     os.execvp(command[0], command)
 
 
 if __name__ == "__main__":
-    run_program(main)
+    run_program(main, sys.argv[1:])

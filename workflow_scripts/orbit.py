@@ -1,88 +1,35 @@
 """Render a turntable of a trained model as a looping GIF and an MP4: rule `orbit`."""
 
 import argparse
-import math
-import time
-from dataclasses import dataclass
+import sys
 from pathlib import Path
 
-import numpy as np
-
-from files import atomic_path, run_program
-from ngp import backends
-from ngp.model_file import load_model
-from ngp.rendering import Renderer, on_white
-from settings import read_settings
-from video import encode
-
-FIRST_AZIMUTH = 55.0  # degrees: the first frame sees ShapeNet's models obliquely from the front
+from obj2ngp.common.files import naming, run_program
+from obj2ngp.common.settings import read_settings
+from obj2ngp.ngp import backends
+from obj2ngp.ngp.model_file import load_model
+from obj2ngp.ngp.turntable import OrbitSettings, write_orbit
 
 
-@dataclass(frozen=True)
-class OrbitSettings:
-    """The turntable. Angles in degrees; distances in world units, in which the object is 1 long."""
-
-    frames: int = 60  # in one turn
-    fps: int = 30  # frames a second
-    size: int = 256  # pixels along each edge
-    elevation: float = 20.0  # of the camera above the horizon
-    radius: float = 1.5  # distance of the camera from the middle of the unit cube
-    fov: float = 49.13  # horizontal field of view
-    supersampling: int = 2  # rays along each edge of a pixel
-
-    def __post_init__(self):
-        for name in ("frames", "fps", "size", "supersampling"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1")
-        if self.fps > 50:
-            raise ValueError("fps must be at most 50: browsers slow faster GIFs down")
-        if not (-90 < self.elevation < 90 and 0 < self.fov < 180 and self.radius > 0):
-            raise ValueError("elevation must be within 90, fov within 0 and 180, radius above 0")
-
-
-def orbit_poses(settings, center=(0, 0, 0)):
-    """(frames, 4, 4): camera-to-world, OpenGL axes, of one turn about the z axis through `center`.
-
-    Equal steps, anticlockwise from above; the last camera stands one step before the first, so that
-    the loop has no frame twice.
-    """
-    azimuth = np.radians(FIRST_AZIMUTH + 360 * np.arange(settings.frames) / settings.frames)
-    elevation = np.radians(settings.elevation)
-    cosine, sine, none = np.cos(azimuth), np.sin(azimuth), np.zeros_like(azimuth)
-    right = np.stack([-sine, cosine, none], -1)
-    backward = np.stack([cosine * np.cos(elevation), sine * np.cos(elevation), none + np.sin(elevation)], -1)
-    poses = np.tile(np.eye(4), (settings.frames, 1, 1))
-    poses[:, :3, 0], poses[:, :3, 1], poses[:, :3, 2] = right, np.cross(backward, right), backward
-    poses[:, :3, 3] = settings.radius * backward + center
-    return poses
-
-
-def render_orbit(model, backend, settings):
-    """Yield the frames, (size, size, 3) uint8 on white."""
-    renderer = Renderer(model, backend, settings.supersampling)
-    center = (0.5 - np.asarray(model.offset)) / model.scale  # of the unit cube, in the world
-    focal = settings.size / 2 / math.tan(math.radians(settings.fov) / 2)
-    begin = time.perf_counter()
-    views = renderer.render_views(orbit_poses(settings, center), settings.size, settings.size, focal)
-    for index, (rgb, opacity, _) in enumerate(views):
-        print(f"frame {index + 1} of {settings.frames} after {time.perf_counter() - begin:.2f} s", flush=True)
-        yield on_white(rgb, opacity)
-
-
-def main():
+def parse(argv):
+    """The options in `argv`."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--object", required=True, help="name of the object")
     parser.add_argument("--model", type=Path, required=True, help="trained model (.safetensors)")
     parser.add_argument("--settings", default="{}", help="JSON object, see OrbitSettings")
     parser.add_argument("--backend", default="auto", choices=("auto", *backends.NAMES))
     parser.add_argument("--gif", type=Path, required=True, help="GIF to write")
     parser.add_argument("--video", type=Path, required=True, help="MP4 to write")
-    options = parser.parse_args()
+    return parser.parse_args(argv)
 
-    settings = read_settings(OrbitSettings, options.settings)
-    frames = render_orbit(load_model(options.model), options.backend, settings)
-    with atomic_path(options.gif) as gif, atomic_path(options.video) as video:
-        encode(frames, settings.size, settings.size, settings.fps, gif, video)
+
+def main(argv):
+    """Render as `argv` says. Raises UserError naming the object."""
+    options = parse(argv)
+    with naming(options.object):
+        settings = read_settings(OrbitSettings, options.settings)
+        write_orbit(load_model(options.model), options.backend, settings, options.gif, options.video)
 
 
 if __name__ == "__main__":
-    run_program(main)
+    run_program(main, sys.argv[1:])

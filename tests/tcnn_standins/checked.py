@@ -1,4 +1,5 @@
 """What the stand-ins ask of their arguments: as strict as the CUDA extensions, and stricter where those crash."""
+
 import torch
 
 DEVICE = "cpu"

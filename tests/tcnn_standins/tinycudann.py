@@ -1,4 +1,5 @@
 """Stand-in for tiny-cuda-nn's PyTorch modules in plain PyTorch, with its layouts, padding and half precision."""
+
 import math
 
 import checked
@@ -66,8 +67,18 @@ class Encoding(Module):
             raise NotImplementedError("half precision of three inputs only")
         kind = encoding_config["otype"]
         if kind == "HashGrid":
-            checked.keys(kind, encoding_config, ("otype", "n_levels", "n_features_per_level", "log2_hashmap_size",
-                                                 "base_resolution", "per_level_scale"))
+            checked.keys(
+                kind,
+                encoding_config,
+                (
+                    "otype",
+                    "n_levels",
+                    "n_features_per_level",
+                    "log2_hashmap_size",
+                    "base_resolution",
+                    "per_level_scale",
+                ),
+            )
             for key in ("n_levels", "n_features_per_level", "log2_hashmap_size", "base_resolution"):
                 checked.number(key, encoding_config[key], int)
             checked.number("per_level_scale", encoding_config["per_level_scale"], float)
@@ -131,23 +142,43 @@ def spherical_harmonics(direction):
     a, b, c = math.sqrt(3 / (4 * pi)), math.sqrt(15 / (4 * pi)), math.sqrt(5 / (16 * pi))
     d, e = math.sqrt(35 / (32 * pi)), math.sqrt(105 / (4 * pi))
     f, g = math.sqrt(21 / (32 * pi)), math.sqrt(7 / (16 * pi))
-    return torch.stack([
-        torch.full_like(x, 0.5 / math.sqrt(pi)), -a * y, a * z, -a * x,
-        b * x * y, -b * y * z, c * (3 * z * z - 1), -b * x * z, b / 2 * (x * x - y * y),
-        -d * y * (3 * x * x - y * y), e * x * y * z, -f * y * (5 * z * z - 1), g * z * (5 * z * z - 3),
-        -f * x * (5 * z * z - 1), e / 2 * z * (x * x - y * y), -d * x * (x * x - 3 * y * y),
-    ], 1)
+    return torch.stack(
+        [
+            torch.full_like(x, 0.5 / math.sqrt(pi)),
+            -a * y,
+            a * z,
+            -a * x,
+            b * x * y,
+            -b * y * z,
+            c * (3 * z * z - 1),
+            -b * x * z,
+            b / 2 * (x * x - y * y),
+            -d * y * (3 * x * x - y * y),
+            e * x * y * z,
+            -f * y * (5 * z * z - 1),
+            g * z * (5 * z * z - 3),
+            -f * x * (5 * z * z - 1),
+            e / 2 * z * (x * x - y * y),
+            -d * x * (x * x - 3 * y * y),
+        ],
+        1,
+    )
 
 
 class Network(Module):
     """An MLP without biases; inputs are padded with ones, outputs are cut off."""
 
     def __init__(self, n_input_dims, n_output_dims, network_config, seed=1337):
-        checked.keys("network", network_config, ("otype", "activation", "output_activation", "n_neurons",
-                                                 "n_hidden_layers"))
+        checked.keys(
+            "network", network_config, ("otype", "activation", "output_activation", "n_neurons", "n_hidden_layers")
+        )
         kind, width, hidden = (network_config[key] for key in ("otype", "n_neurons", "n_hidden_layers"))
-        for name, value in (("n_input_dims", n_input_dims), ("n_output_dims", n_output_dims), ("n_neurons", width),
-                            ("n_hidden_layers", hidden)):
+        for name, value in (
+            ("n_input_dims", n_input_dims),
+            ("n_output_dims", n_output_dims),
+            ("n_neurons", width),
+            ("n_hidden_layers", hidden),
+        ):
             checked.number(name, value, int)
         if kind == "FullyFusedMLP":
             if width not in (16, 32, 64, 128):

@@ -1,4 +1,5 @@
 """Stand-in for torch-scatter's `segment_csr` of one-dimensional sources."""
+
 import checked
 import torch
 

@@ -1,4 +1,5 @@
 """Stand-in for the calls of ngp_pl's extension vren that a static scene in one cascade needs."""
+
 import math
 
 import checked
@@ -42,8 +43,7 @@ def morton3D(coords):
 def morton3D_invert(indices):
     checked.tensor("indices", indices, (None,), torch.int32)
     indices = indices.long()
-    return torch.stack(
-        [sum((indices >> 3 * bit + axis & 1) << bit for bit in range(10)) for axis in range(3)], 1).int()
+    return torch.stack([sum((indices >> 3 * bit + axis & 1) << bit for bit in range(10)) for axis in range(3)], 1).int()
 
 
 def packbits(density_grid, density_threshold, density_bitfield):
@@ -55,8 +55,9 @@ def packbits(density_grid, density_threshold, density_bitfield):
     density_bitfield.copy_((bits << torch.arange(8, device=bits.device)).sum(1).to(torch.uint8))
 
 
-def raymarching_train(rays_o, rays_d, hits_t, density_bitfield, cascades, scale, exp_step_factor, noise, grid_size,
-                      max_samples):
+def raymarching_train(
+    rays_o, rays_d, hits_t, density_bitfield, cascades, scale, exp_step_factor, noise, grid_size, max_samples
+):
     """rays_a (N,3) int64, xyzs, dirs, deltas, ts (all far too long), counter (2,) int32.
 
     Rays come in any order, and their samples in another, as from threads that race.
@@ -166,15 +167,21 @@ def composite_train_fw(sigmas, rgbs, deltas, ts, rays_a, T_threshold):
     return total, opacity, depth, rgb, ws
 
 
-def composite_train_bw(dL_dopacity, dL_ddepth, dL_drgb, dL_dws, sigmas, rgbs, ws, deltas, ts, rays_a, opacity, depth,
-                       rgb, T_threshold):
+def composite_train_bw(
+    dL_dopacity, dL_ddepth, dL_drgb, dL_dws, sigmas, rgbs, ws, deltas, ts, rays_a, opacity, depth, rgb, T_threshold
+):
     """dL_dsigmas (N,), dL_drgbs (N,3); zero behind a ray's end."""
     _check_samples(sigmas, rgbs, deltas, ts, rays_a)
     checked.number("T_threshold", T_threshold, float)
     rays, n = len(rays_a), len(sigmas)
     for name, value, shape in (
-        ("dL_dopacity", dL_dopacity, (rays,)), ("dL_ddepth", dL_ddepth, (rays,)), ("dL_drgb", dL_drgb, (rays, 3)),
-        ("dL_dws", dL_dws, (n,)), ("ws", ws, (n,)), ("opacity", opacity, (rays,)), ("depth", depth, (rays,)),
+        ("dL_dopacity", dL_dopacity, (rays,)),
+        ("dL_ddepth", dL_ddepth, (rays,)),
+        ("dL_drgb", dL_drgb, (rays, 3)),
+        ("dL_dws", dL_dws, (n,)),
+        ("ws", ws, (n,)),
+        ("opacity", opacity, (rays,)),
+        ("depth", depth, (rays,)),
         ("rgb", rgb, (rays, 3)),
     ):
         checked.tensor(name, value, shape, torch.float32)
@@ -191,5 +198,6 @@ def composite_train_bw(dL_dopacity, dL_ddepth, dL_drgb, dL_dws, sigmas, rgbs, ws
         d_sigmas[s] = deltas[s] * (
             (dL_drgb[ray] * (rgbs[s] * left[:, None] - (rgb[ray] - front[ray]))).sum(1)
             + dL_dopacity[ray] * (1 - opacity[ray])
-            + dL_ddepth[ray] * (ts[s] * left - (depth[ray] - front_depth[ray])))
+            + dL_ddepth[ray] * (ts[s] * left - (depth[ray] - front_depth[ray]))
+        )
     return d_sigmas, d_rgbs

@@ -1,4 +1,5 @@
 """Stand-in for `apex.optimizers`."""
+
 import checked
 import torch
 
@@ -6,12 +7,27 @@ import torch
 class FusedAdam(torch.optim.Optimizer):
     """Adam whose step count is the group's, as apex has it; `adam_w_mode` decouples the weight decay."""
 
-    def __init__(self, params, lr=1e-3, bias_correction=True, betas=(0.9, 0.999), eps=1e-8, adam_w_mode=True,
-                 weight_decay=0.0, amsgrad=False, set_grad_none=True):
+    def __init__(
+        self,
+        params,
+        lr=1e-3,
+        bias_correction=True,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        adam_w_mode=True,
+        weight_decay=0.0,
+        amsgrad=False,
+        set_grad_none=True,
+    ):
         if amsgrad:
             raise RuntimeError("FusedAdam does not support the AMSGrad variant.")
-        defaults = {"lr": lr, "bias_correction": bias_correction, "betas": betas, "eps": eps,
-                    "weight_decay": weight_decay}
+        defaults = {
+            "lr": lr,
+            "bias_correction": bias_correction,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+        }
         super().__init__(params, defaults)
         self.adam_w_mode = adam_w_mode
 
@@ -31,8 +47,12 @@ class FusedAdam(torch.optim.Optimizer):
         if not state:
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
         gradient = parameter.grad
-        for name, value in (("parameter", parameter), ("gradient", gradient), ("exp_avg", state["exp_avg"]),
-                            ("exp_avg_sq", state["exp_avg_sq"])):
+        for name, value in (
+            ("parameter", parameter),
+            ("gradient", gradient),
+            ("exp_avg", state["exp_avg"]),
+            ("exp_avg_sq", state["exp_avg_sq"]),
+        ):
             checked.tensor(name, value, parameter.shape, torch.float32)
         (beta1, beta2), decay, rate, step = group["betas"], group["weight_decay"], group["lr"], group["step"]
         if not self.adam_w_mode:

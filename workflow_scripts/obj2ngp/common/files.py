@@ -1,0 +1,79 @@
+"""Outputs that appear whole or not at all, and errors that a user can act on.
+
+Standard library only and valid for Python 3.7, so that it also runs inside Blender 2.90.
+"""
+
+import contextlib
+import os
+import shutil
+import sys
+import uuid
+from pathlib import Path
+
+ERROR = "error: "  # how the line begins with which a program stops
+
+
+class UserError(Exception):
+    """Bad input: the message names the object or file and says what is wrong with it."""
+
+
+@contextlib.contextmanager
+def naming(name):
+    """Put the name of the object before the message of a `UserError`."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"object {name}: {error}") from error
+
+
+def run_program(main, argv):
+    """Run `main(argv)` as a command-line program: a `UserError` becomes one line and exit code 1."""
+    try:
+        main(argv)
+    except UserError as error:
+        print(f"{ERROR}{error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _hidden_sibling(path):
+    """A fresh name in the folder of `path` (same file system, same suffix, not globbed by `*`)."""
+    return path.parent / f".{path.stem}-{uuid.uuid4().hex[:12]}{path.suffix}"
+
+
+@contextlib.contextmanager
+def atomic_path(path):
+    """Yield a temporary sibling of the file `path`; it replaces `path` if the block succeeds.
+
+    The sibling has the suffix of `path`, since many writers choose their format by it. Missing
+    parent folders are made. After an exception `path` is as it was and the sibling is gone.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _hidden_sibling(path)
+    try:
+        yield temporary
+        os.replace(str(temporary), str(path))
+    finally:
+        if temporary.exists():
+            temporary.unlink()
+
+
+@contextlib.contextmanager
+def atomic_folder(path):
+    """Yield a new empty sibling folder; it replaces the folder `path` if the block succeeds.
+
+    Whatever `path` held before is gone afterwards, so files of a former run never remain. A
+    folder cannot be replaced in one step: for an instant between two renames `path` is absent.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, former = _hidden_sibling(path), _hidden_sibling(path)
+    temporary.mkdir()
+    try:
+        yield temporary
+        if path.exists():
+            os.replace(str(path), str(former))
+        os.replace(str(temporary), str(path))
+    finally:
+        for folder in (temporary, former):
+            shutil.rmtree(str(folder), ignore_errors=True)

@@ -1,0 +1,146 @@
+"""Adam (Kingma & Ba 2015) over the hash tables and the MLPs' weights in one launch.
+
+Entries without a gradient keep their value and moments: in one step most of a table's entries have none. A
+step with a gradient that is no finite number is skipped and counted, without the host's knowing.
+"""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def not_finite(gradient_ptr, start, n, BLOCK: tl.constexpr):
+    i = start + tl.arange(0, BLOCK)
+    gradient = tl.load(gradient_ptr + i, mask=i < n, other=0.0).to(tl.float32)
+    return tl.max((~(tl.abs(gradient) < float("inf"))).to(tl.int32), 0)
+
+
+@triton.jit
+def check(table_gradient_ptr, weight_gradient_ptr, bad_ptr, table_size, weight_size, BLOCK: tl.constexpr):
+    """Sets `bad` (1,) if a gradient is infinite or no number."""
+    weight_blocks = tl.cdiv(weight_size, BLOCK)
+    block = tl.program_id(0)
+    if block < weight_blocks:
+        bad = not_finite(weight_gradient_ptr, block * BLOCK, weight_size, BLOCK)
+    else:
+        bad = not_finite(table_gradient_ptr, (block - weight_blocks) * BLOCK, table_size, BLOCK)
+    if bad:
+        tl.store(bad_ptr, 1)
+
+
+@triton.jit
+def update(
+    value_ptr,
+    compute_ptr,
+    gradient_ptr,
+    first_ptr,
+    second_ptr,
+    start,
+    n,
+    skip,
+    rate,
+    beta1,
+    beta2,
+    correction1,
+    correction2,
+    unscale,
+    decay,
+    BLOCK: tl.constexpr,
+):
+    i = start + tl.arange(0, BLOCK)
+    gradient = tl.load(gradient_ptr + i, mask=i < n, other=0.0).to(tl.float32)
+    touched = gradient != 0.0
+    tl.store(gradient_ptr + i, tl.zeros((BLOCK,), gradient_ptr.dtype.element_ty), mask=touched)
+    mask = touched & (skip == 0)
+    value = tl.load(value_ptr + i, mask=mask, other=0.0)
+    gradient = gradient * unscale + decay * value
+    first = beta1 * tl.load(first_ptr + i, mask=mask, other=0.0) + (1.0 - beta1) * gradient
+    second = beta2 * tl.load(second_ptr + i, mask=mask, other=0.0) + (1.0 - beta2) * gradient * gradient
+    value -= rate * (first * correction1) / (tl.sqrt(second * correction2) + 1e-15)
+    tl.store(value_ptr + i, value, mask=mask)
+    tl.store(compute_ptr + i, value.to(compute_ptr.dtype.element_ty), mask=mask)
+    tl.store(first_ptr + i, first, mask=mask)
+    tl.store(second_ptr + i, second, mask=mask)
+
+
+@triton.jit(do_not_specialize=["steps"])
+def adam(
+    table_ptr,
+    compute_table_ptr,
+    table_gradient_ptr,
+    table_first_ptr,
+    table_second_ptr,
+    table_size,
+    weights_ptr,
+    compute_weights_ptr,
+    weight_gradient_ptr,
+    weights_first_ptr,
+    weights_second_ptr,
+    weight_size,
+    step_ptr,
+    rate_ptr,
+    steps,
+    bad_ptr,
+    beta1,
+    beta2,
+    log2_beta1,
+    log2_beta2,
+    unscale,
+    decay,
+    BLOCK: tl.constexpr,
+):
+    """Updates values, working copies and moments, and clears the gradients (which are divided by the loss scale)."""
+    step = tl.load(step_ptr)
+    rate = tl.load(rate_ptr + tl.minimum(step, steps - 1))
+    number = (step + 1).to(tl.float32)
+    correction1 = 1.0 / (1.0 - tl.exp2(number * log2_beta1))
+    correction2 = 1.0 / (1.0 - tl.exp2(number * log2_beta2))
+    skip = tl.load(bad_ptr)
+    weight_blocks = tl.cdiv(weight_size, BLOCK)
+    block = tl.program_id(0)
+    if block < weight_blocks:
+        update(
+            weights_ptr,
+            compute_weights_ptr,
+            weight_gradient_ptr,
+            weights_first_ptr,
+            weights_second_ptr,
+            block * BLOCK,
+            weight_size,
+            skip,
+            rate,
+            beta1,
+            beta2,
+            correction1,
+            correction2,
+            unscale,
+            decay,
+            BLOCK,
+        )
+    else:
+        update(
+            table_ptr,
+            compute_table_ptr,
+            table_gradient_ptr,
+            table_first_ptr,
+            table_second_ptr,
+            (block - weight_blocks) * BLOCK,
+            table_size,
+            skip,
+            rate,
+            beta1,
+            beta2,
+            correction1,
+            correction2,
+            unscale,
+            0.0,
+            BLOCK,
+        )
+
+
+@triton.jit
+def advance(step_ptr, skipped_ptr, bad_ptr):
+    """Ends the step: counts it, and whether it was skipped."""
+    tl.store(step_ptr, tl.load(step_ptr) + 1)
+    tl.store(skipped_ptr, tl.load(skipped_ptr) + tl.load(bad_ptr))
+    tl.store(bad_ptr, 0)

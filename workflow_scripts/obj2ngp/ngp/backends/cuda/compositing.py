@@ -1,0 +1,236 @@
+"""Compositing along rays (Max 1995), the Huber loss of the result, and its gradient at every sample.
+
+A program handles RAYS rays at a time and reads STEPS of their samples at once; sums along a ray are scans
+over the tile's rows. The rays in use are shared out among the programs: the buffer has room for far more.
+"""
+
+import math
+
+import triton
+import triton.language as tl
+
+from .. import MIN_TRANSMITTANCE
+from .rays import load_vector, store_vector
+
+END = tl.constexpr(-math.log(MIN_TRANSMITTANCE))  # optical thickness at which a ray ends
+MAX_THICKNESS = tl.constexpr(32.0)  # of one sample: exp(-32) of the light passes; keeps sums of thickness exact
+
+
+@triton.jit
+def load_rays(block, active, first_ptr, count_ptr, RAYS: tl.constexpr):
+    """(ray, whether it is in use, first sample, samples: none without room, whether it found room)."""
+    i = block * RAYS + tl.arange(0, RAYS)
+    mask = i < active
+    count = tl.load(count_ptr + i, mask=mask, other=0)
+    return i, mask, tl.load(first_ptr + i, mask=mask, other=0), tl.maximum(count, 0), mask & (count >= 0)
+
+
+@triton.jit
+def load_samples(density_ptr, first, count, done, passed, step_size, STEPS: tl.constexpr):
+    """Samples number done.. of each ray (RAYS, STEPS).
+
+    Returns (sample, whether it exists, whether light reaches it, thickness, transmittance in front of it).
+    `passed` (RAYS,) is the thickness of the samples before.
+    """
+    n = done + tl.arange(0, STEPS)[None, :]
+    exists = n < count[:, None]
+    sample = first[:, None] + n
+    thickness = tl.minimum(tl.load(density_ptr + sample, mask=exists, other=0.0) * step_size, MAX_THICKNESS)
+    before = passed[:, None] + tl.cumsum(thickness, 1) - thickness
+    return sample, exists, exists & (before <= END), thickness, tl.exp(-before)
+
+
+@triton.jit
+def trace(density_ptr, rgb_ptr, t_ptr, first, count, step_size, RAYS: tl.constexpr, STEPS: tl.constexpr):
+    """(red, green, blue, depth, thickness of the samples that light reaches, their number) of RAYS rays."""
+    red, green, blue = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.float32)
+    depth, passed = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.float32)
+    reached, lit_count = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.int32)
+    for done in range(0, tl.max(count, 0), STEPS):
+        sample, exists, lit, thickness, before = load_samples(density_ptr, first, count, done, passed, step_size, STEPS)
+        weight = tl.where(lit, before * (1.0 - tl.exp(-thickness)), 0.0)
+        rgb = load_vector(rgb_ptr, sample, lit)
+        red += tl.sum(weight * rgb[0], 1)
+        green += tl.sum(weight * rgb[1], 1)
+        blue += tl.sum(weight * rgb[2], 1)
+        depth += tl.sum(weight * tl.load(t_ptr + sample, mask=lit, other=0.0), 1)
+        passed += tl.sum(thickness, 1)
+        reached += tl.sum(tl.where(lit, thickness, 0.0), 1)
+        lit_count += tl.sum(lit.to(tl.int32), 1)
+    return red, green, blue, depth, reached, lit_count
+
+
+@triton.jit
+def composite_rays(
+    i,
+    mask,
+    first,
+    count,
+    density_ptr,
+    rgb_ptr,
+    t_ptr,
+    background_ptr,
+    step_size,
+    color_ptr,
+    transmittance_ptr,
+    depth_ptr,
+    RAYS: tl.constexpr,
+    STEPS: tl.constexpr,
+):
+    """Writes color, transmittance and depth of RAYS rays; (red, green, blue, number of samples that light reaches)."""
+    red, green, blue, depth, reached, lit_count = trace(
+        density_ptr, rgb_ptr, t_ptr, first, count, step_size, RAYS, STEPS
+    )
+    left = tl.exp(-reached)
+    background = load_vector(background_ptr, i, mask)
+    red, green, blue = red + left * background[0], green + left * background[1], blue + left * background[2]
+    store_vector(color_ptr, i, red, green, blue, mask)
+    tl.store(transmittance_ptr + i, left, mask=mask)
+    tl.store(depth_ptr + i, depth, mask=mask)
+    return red, green, blue, lit_count
+
+
+@triton.jit
+def composite(
+    active_ptr,
+    first_ptr,
+    count_ptr,
+    density_ptr,
+    rgb_ptr,
+    t_ptr,
+    background_ptr,
+    step_size,
+    color_ptr,
+    transmittance_ptr,
+    depth_ptr,
+    RAYS: tl.constexpr,
+    STEPS: tl.constexpr,
+):
+    """color (R,3), transmittance (R,) and depth (R,) of the rays in use."""
+    active = tl.load(active_ptr)
+    for block in range(tl.program_id(0), tl.cdiv(active, RAYS), tl.num_programs(0)):
+        i, mask, first, count, placed = load_rays(block, active, first_ptr, count_ptr, RAYS)
+        composite_rays(
+            i,
+            mask,
+            first,
+            count,
+            density_ptr,
+            rgb_ptr,
+            t_ptr,
+            background_ptr,
+            step_size,
+            color_ptr,
+            transmittance_ptr,
+            depth_ptr,
+            RAYS,
+            STEPS,
+        )
+
+
+@triton.jit
+def pixel_sum(values, PIXEL_RAYS: tl.constexpr):
+    """The sum over the rays of its pixel, for each of the tile's rays (RAYS,)."""
+    RAYS: tl.constexpr = values.shape[0]
+    total = tl.sum(tl.reshape(values, (RAYS // PIXEL_RAYS, PIXEL_RAYS)), 1)
+    return tl.reshape(tl.broadcast_to(total[:, None], (RAYS // PIXEL_RAYS, PIXEL_RAYS)), (RAYS,))
+
+
+@triton.jit
+def huber_loss(residual, threshold):
+    size = tl.abs(residual)
+    return tl.where(size < threshold, 0.5 * size * size / threshold, size - 0.5 * threshold)
+
+
+@triton.jit
+def huber_slope(residual, threshold):
+    return tl.minimum(tl.maximum(residual / threshold, -1.0), 1.0)
+
+
+@triton.jit
+def composite_loss(
+    active_ptr,
+    first_ptr,
+    count_ptr,
+    density_ptr,
+    rgb_ptr,
+    t_ptr,
+    background_ptr,
+    target_ptr,
+    step_size,
+    threshold,
+    loss_scale,
+    color_ptr,
+    transmittance_ptr,
+    depth_ptr,
+    loss_ptr,
+    d_density_ptr,
+    d_rgb_ptr,
+    alive_ptr,
+    alive_count_ptr,
+    PIXEL_RAYS: tl.constexpr,
+    RAYS: tl.constexpr,
+    STEPS: tl.constexpr,
+):
+    """What `composite` writes, the loss (R,), its gradients, and the list of the samples that have one.
+
+    A pixel is the mean of PIXEL_RAYS rays, and has no loss if one of them found no room.
+
+    d colour / d density_k = step_size * (T_{k+1} c_k - sum_{j>k} w_j c_j - T_N background), as in Müller et al.
+    2022; the sum is the final colour less what lies in front. Its three channels are wanted only in a product
+    with d loss / d colour, so that product is what is summed.
+    """
+    active = tl.load(active_ptr)
+    for block in range(tl.program_id(0), tl.cdiv(active, RAYS), tl.num_programs(0)):
+        i, mask, first, count, placed = load_rays(block, active, first_ptr, count_ptr, RAYS)
+        red, green, blue, lit_count = composite_rays(
+            i,
+            mask,
+            first,
+            count,
+            density_ptr,
+            rgb_ptr,
+            t_ptr,
+            background_ptr,
+            step_size,
+            color_ptr,
+            transmittance_ptr,
+            depth_ptr,
+            RAYS,
+            STEPS,
+        )
+        target = load_vector(target_ptr, i, mask)
+        residual_red = pixel_sum(red - target[0], PIXEL_RAYS) / PIXEL_RAYS
+        residual_green = pixel_sum(green - target[1], PIXEL_RAYS) / PIXEL_RAYS
+        residual_blue = pixel_sum(blue - target[2], PIXEL_RAYS) / PIXEL_RAYS
+        whole_pixel = pixel_sum(placed.to(tl.int32), PIXEL_RAYS) == PIXEL_RAYS
+        loss = huber_loss(residual_red, threshold) + huber_loss(residual_green, threshold)
+        loss += huber_loss(residual_blue, threshold)
+        tl.store(loss_ptr + i, tl.where(whole_pixel, loss / 3.0, 0.0), mask=mask)
+        norm = tl.where(whole_pixel, loss_scale / (3.0 * active.to(tl.float32)), 0.0)
+        d_red = (norm * huber_slope(residual_red, threshold))[:, None]
+        d_green = (norm * huber_slope(residual_green, threshold))[:, None]
+        d_blue = (norm * huber_slope(residual_blue, threshold))[:, None]
+        whole = d_red * red[:, None] + d_green * green[:, None] + d_blue * blue[:, None]
+
+        listed = tl.cumsum(lit_count, 0) - lit_count
+        total = tl.sum(lit_count, 0)
+        if total > 0:
+            listed += tl.atomic_add(alive_count_ptr, total, sem="relaxed")
+        passed, in_front = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.float32)
+        for done in range(0, tl.max(count, 0), STEPS):
+            sample, exists, lit, thickness, before = load_samples(
+                density_ptr, first, count, done, passed, step_size, STEPS
+            )
+            after = before * tl.exp(-thickness)
+            weight = tl.where(lit, before - after, 0.0)
+            rgb = load_vector(rgb_ptr, sample, lit)
+            product = d_red * rgb[0] + d_green * rgb[1] + d_blue * rgb[2]
+            behind = whole - in_front[:, None] - tl.cumsum(weight * product, 1)
+            d_density = tl.where(lit, step_size * (after * product - behind), 0.0)
+            tl.store(d_density_ptr + sample, d_density, mask=exists)
+            store_vector(d_rgb_ptr, sample, weight * d_red, weight * d_green, weight * d_blue, exists)
+            number = done + tl.arange(0, STEPS)[None, :]  # light reaches the first lit_count samples of a ray
+            tl.store(alive_ptr + listed[:, None] + number, sample, mask=lit)
+            in_front += tl.sum(weight * product, 1)
+            passed += tl.sum(thickness, 1)

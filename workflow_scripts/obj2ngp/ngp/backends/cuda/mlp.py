@@ -1,0 +1,311 @@
+"""Density and colour MLP fused in one kernel, forward and backward: fp16 factors, fp32 sums.
+
+All matrices fit on one multiprocessor: each program loads them once, then takes one block of samples after
+another. The backward kernel runs the MLPs again instead of reading what they held, which would be more memory
+traffic than work, and sums the gradients of the matrices in registers until its last block is done.
+"""
+
+import triton
+import triton.language as tl
+
+from ...field import MAX_LOG_DENSITY
+from .rays import load_vector
+
+LOG_DENSITY_LIMIT = tl.constexpr(MAX_LOG_DENSITY)
+HARMONICS = tl.constexpr(16)  # columns of the tile of spherical harmonics, whatever the degree
+ELEMENTS_PER_WARP = 4096  # of all padded matrices: what a warp's registers hold as fp32 gradients
+
+
+@triton.constexpr_function
+def padded(size):
+    """The edge of a tile that holds `size` rows or columns: a power of two, and at least tl.dot's 16."""
+    return max(16, triton.next_power_of_2(size))
+
+
+def backward_warps(network):
+    """Warps of a program of the fused backward kernel; None for a network too large for it."""
+    n = network
+    width, color_width, outputs = padded(n.density_width), padded(n.color_width), padded(n.geometry_features)
+    density = (padded(n.levels * n.features) + (n.density_layers - 1) * width + outputs) * width
+    color = (outputs + 16 + (n.color_layers - 1) * color_width + 16) * color_width
+    return next((warps for warps in (4, 8) if density + color <= warps * ELEMENTS_PER_WARP), None)
+
+
+@triton.jit
+def spherical_harmonics(x, y, z, DEGREE: tl.constexpr):
+    """(S,16) fp16: real spherical harmonics of unit vectors up to DEGREE, zero beyond.
+
+    Ramamoorthi & Hanrahan 2001, with the signs of tiny-cuda-nn.
+    """
+    x, y, z = x[:, None], y[:, None], z[:, None]
+    k = tl.arange(0, HARMONICS)[None, :]
+    value = tl.where(k == 0, 0.28209479, 0.0 * x)
+    if DEGREE > 1:
+        value = tl.where(k == 1, -0.48860251 * y, value)
+        value = tl.where(k == 2, 0.48860251 * z, value)
+        value = tl.where(k == 3, -0.48860251 * x, value)
+    if DEGREE > 2:
+        value = tl.where(k == 4, 1.09254843 * x * y, value)
+        value = tl.where(k == 5, -1.09254843 * y * z, value)
+        value = tl.where(k == 6, 0.94617470 * z * z - 0.31539157, value)
+        value = tl.where(k == 7, -1.09254843 * x * z, value)
+        value = tl.where(k == 8, 0.54627422 * (x * x - y * y), value)
+    if DEGREE > 3:
+        value = tl.where(k == 9, 0.59004359 * y * (y * y - 3.0 * x * x), value)
+        value = tl.where(k == 10, 2.89061144 * x * y * z, value)
+        value = tl.where(k == 11, 0.45704580 * y * (1.0 - 5.0 * z * z), value)
+        value = tl.where(k == 12, 0.37317633 * z * (5.0 * z * z - 3.0), value)
+        value = tl.where(k == 13, 0.45704580 * x * (1.0 - 5.0 * z * z), value)
+        value = tl.where(k == 14, 1.44530572 * z * (x * x - y * y), value)
+        value = tl.where(k == 15, 0.59004359 * x * (3.0 * y * y - x * x), value)
+    return value.to(tl.float16)
+
+
+@triton.jit
+def sample_harmonics(ray_ptr, direction_ptr, i, mask, DEGREE: tl.constexpr):
+    """Spherical harmonics of the directions in which the samples `i` are seen."""
+    ray = tl.load(ray_ptr + i, mask=mask, other=0)
+    x, y, z = load_vector(direction_ptr, ray, mask)
+    return spherical_harmonics(x, y, z, DEGREE)
+
+
+@triton.jit
+def load_matrix(ptr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """A row-major matrix as a tile, padded with zeros."""
+    row, column = tl.arange(0, padded(ROWS))[:, None], tl.arange(0, padded(COLUMNS))[None, :]
+    return tl.load(ptr + row * COLUMNS + column, mask=(row < ROWS) & (column < COLUMNS), other=0.0)
+
+
+@triton.constexpr_function
+def sums_transposed(rows, columns):
+    """Whether a matrix's gradient is summed transposed: Hopper's matrix instructions yield 64 rows at least."""
+    return padded(rows) < 64 <= padded(columns)
+
+
+@triton.jit
+def zero_sums(ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """The sums from which a matrix's gradient is built."""
+    if sums_transposed(ROWS, COLUMNS):
+        sums = tl.zeros((padded(COLUMNS), padded(ROWS)), tl.float32)
+    else:
+        sums = tl.zeros((padded(ROWS), padded(COLUMNS)), tl.float32)
+    return sums
+
+
+@triton.jit
+def add_product(x, d, sums):
+    """sums + x^T d, or its transpose where the sums are so."""
+    if sums_transposed(x.shape[1], d.shape[1]):
+        sums = tl.dot(tl.trans(d), x, acc=sums)
+    else:
+        sums = tl.dot(tl.trans(x), d, acc=sums)
+    return sums
+
+
+@triton.jit
+def add_matrix(ptr, sums, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """Adds a matrix's gradient to memory."""
+    if sums_transposed(ROWS, COLUMNS):
+        row, column = tl.arange(0, padded(ROWS))[None, :], tl.arange(0, padded(COLUMNS))[:, None]
+    else:
+        row, column = tl.arange(0, padded(ROWS))[:, None], tl.arange(0, padded(COLUMNS))[None, :]
+    tl.atomic_add(ptr + row * COLUMNS + column, sums, mask=(row < ROWS) & (column < COLUMNS), sem="relaxed")
+
+
+@triton.jit
+def load_hidden(ptr, WIDTH: tl.constexpr, HIDDEN: tl.constexpr, OUTPUTS: tl.constexpr):
+    """HIDDEN matrices (WIDTH, WIDTH) and one (WIDTH, OUTPUTS)."""
+    matrices = ()
+    for m in tl.static_range(HIDDEN):
+        matrices = matrices + (load_matrix(ptr + m * WIDTH * WIDTH, WIDTH, WIDTH),)
+    return matrices + (load_matrix(ptr + HIDDEN * WIDTH * WIDTH, WIDTH, OUTPUTS),)
+
+
+@triton.jit
+def add_hidden(ptr, sums, WIDTH: tl.constexpr, OUTPUTS: tl.constexpr):
+    """Adds gradients to matrices that lie as `load_hidden` reads them."""
+    HIDDEN: tl.constexpr = len(sums) - 1
+    for m in tl.static_range(HIDDEN):
+        add_matrix(ptr + m * WIDTH * WIDTH, sums[m], WIDTH, WIDTH)
+    add_matrix(ptr + HIDDEN * WIDTH * WIDTH, sums[HIDDEN], WIDTH, OUTPUTS)
+
+
+@triton.jit
+def zero_sums_of_all(matrices):
+    sums = ()
+    for m in tl.static_range(len(matrices)):
+        sums = sums + (zero_sums(matrices[m].shape[0], matrices[m].shape[1]),)
+    return sums
+
+
+@triton.jit
+def relu(x):
+    return tl.maximum(x, 0.0).to(tl.float16)
+
+
+@triton.jit
+def forward(x, matrices):
+    """(what each matrix is multiplied with, the last one's result): ReLU in between."""
+    LAST: tl.constexpr = len(matrices) - 1
+    inputs = (x,)
+    for m in tl.static_range(LAST):
+        inputs = inputs + (relu(tl.dot(inputs[m], matrices[m])),)
+    return inputs, tl.dot(inputs[LAST], matrices[LAST])
+
+
+@triton.jit
+def backward(inputs, matrices, d_output, sums):
+    """(gradient of inputs[0], `sums` with the matrices' gradients added); d_output is fp16."""
+    LAST: tl.constexpr = len(matrices) - 1
+    added = ()
+    d = d_output
+    for n in tl.static_range(LAST + 1):
+        added = (add_product(inputs[LAST - n], d, sums[LAST - n]),) + added
+        d_input = tl.dot(d, tl.trans(matrices[LAST - n]))
+        d = tl.where(inputs[LAST - n] > 0, d_input, 0.0).to(tl.float16)
+    return d_input, added
+
+
+@triton.jit
+def first_column(tile):
+    column = tl.arange(0, tile.shape[1])[None, :]
+    return tl.sum(tl.where(column == 0, tile, 0.0), 1)
+
+
+@triton.jit
+def density_of(raw):
+    return tl.exp(tl.minimum(first_column(raw), LOG_DENSITY_LIMIT))
+
+
+@triton.jit(do_not_specialize=["capacity"])
+def evaluate(
+    encoding_ptr,
+    ray_ptr,
+    direction_ptr,
+    weights_ptr,
+    count_ptr,
+    capacity,
+    density_ptr,
+    rgb_ptr,
+    COLOR: tl.constexpr,
+    INPUTS: tl.constexpr,
+    WIDTH: tl.constexpr,
+    LAYERS: tl.constexpr,
+    GEOMETRY: tl.constexpr,
+    COLOR_WIDTH: tl.constexpr,
+    COLOR_LAYERS: tl.constexpr,
+    DEGREE: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """density (S,) and, if COLOR, rgb (S,3) of the first `count` encodings (S, INPUTS), at most `capacity`."""
+    count = tl.minimum(tl.load(count_ptr), capacity)
+    column, channel = tl.arange(0, padded(INPUTS))[None, :], tl.arange(0, 16)[None, :]
+    color_ptr = weights_ptr + (INPUTS + (LAYERS - 1) * WIDTH + GEOMETRY) * WIDTH
+    density_matrices = (load_matrix(weights_ptr, INPUTS, WIDTH),)
+    density_matrices += load_hidden(weights_ptr + INPUTS * WIDTH, WIDTH, LAYERS - 1, GEOMETRY)
+    if COLOR:
+        from_geometry = load_matrix(color_ptr, GEOMETRY, COLOR_WIDTH)
+        from_harmonics = load_matrix(color_ptr + GEOMETRY * COLOR_WIDTH, DEGREE * DEGREE, COLOR_WIDTH)
+        hidden_ptr = color_ptr + (GEOMETRY + DEGREE * DEGREE) * COLOR_WIDTH
+        color_matrices = load_hidden(hidden_ptr, COLOR_WIDTH, COLOR_LAYERS - 1, 3)
+    for block in range(tl.program_id(0), tl.cdiv(count, BLOCK), tl.num_programs(0)):
+        i = block * BLOCK + tl.arange(0, BLOCK)
+        mask = i < count
+        x = tl.load(encoding_ptr + i[:, None] * INPUTS + column, mask=mask[:, None] & (column < INPUTS), other=0.0)
+        _, raw = forward(x, density_matrices)
+        tl.store(density_ptr + i, density_of(raw), mask=mask)
+        if COLOR:
+            harmonics = sample_harmonics(ray_ptr, direction_ptr, i, mask, DEGREE)
+            sums = tl.dot(raw.to(tl.float16), from_geometry, acc=tl.dot(harmonics, from_harmonics))
+            _, output = forward(relu(sums), color_matrices)
+            tl.store(rgb_ptr + i[:, None] * 3 + channel, tl.sigmoid(output), mask=mask[:, None] & (channel < 3))
+
+
+@triton.jit
+def evaluate_backward(
+    encoding_ptr,
+    ray_ptr,
+    direction_ptr,
+    weights_ptr,
+    alive_ptr,
+    alive_count_ptr,
+    d_density_ptr,
+    d_rgb_ptr,
+    d_encoding_ptr,
+    d_weights_ptr,
+    INPUTS: tl.constexpr,
+    WIDTH: tl.constexpr,
+    LAYERS: tl.constexpr,
+    GEOMETRY: tl.constexpr,
+    COLOR_WIDTH: tl.constexpr,
+    COLOR_LAYERS: tl.constexpr,
+    DEGREE: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """d_encoding[j] of the samples alive[j], and the matrices' gradients, added to d_weights."""
+    count = tl.load(alive_count_ptr)
+    if tl.program_id(0) * BLOCK >= count:
+        return
+    column, channel = tl.arange(0, padded(INPUTS))[None, :], tl.arange(0, 16)[None, :]
+    geometry = tl.arange(0, padded(GEOMETRY))[None, :]
+    to_color = (INPUTS + (LAYERS - 1) * WIDTH + GEOMETRY) * WIDTH
+    to_hidden = to_color + (GEOMETRY + DEGREE * DEGREE) * COLOR_WIDTH
+    density_matrices = (load_matrix(weights_ptr, INPUTS, WIDTH),)
+    density_matrices += load_hidden(weights_ptr + INPUTS * WIDTH, WIDTH, LAYERS - 1, GEOMETRY)
+    from_geometry = load_matrix(weights_ptr + to_color, GEOMETRY, COLOR_WIDTH)
+    from_harmonics = load_matrix(weights_ptr + to_color + GEOMETRY * COLOR_WIDTH, DEGREE * DEGREE, COLOR_WIDTH)
+    color_matrices = load_hidden(weights_ptr + to_hidden, COLOR_WIDTH, COLOR_LAYERS - 1, 3)
+    d_density_matrices, d_color_matrices = zero_sums_of_all(density_matrices), zero_sums_of_all(color_matrices)
+    d_from_geometry = zero_sums(GEOMETRY, COLOR_WIDTH)
+    d_from_harmonics = zero_sums(DEGREE * DEGREE, COLOR_WIDTH)
+    for block in range(tl.program_id(0), tl.cdiv(count, BLOCK), tl.num_programs(0)):
+        j = block * BLOCK + tl.arange(0, BLOCK)
+        mask = j < count
+        i = tl.load(alive_ptr + j, mask=mask, other=0)
+        x = tl.load(encoding_ptr + i[:, None] * INPUTS + column, mask=mask[:, None] & (column < INPUTS), other=0.0)
+        density_inputs, raw = forward(x, density_matrices)
+        harmonics = sample_harmonics(ray_ptr, direction_ptr, i, mask, DEGREE)
+        raw_half = raw.to(tl.float16)
+        hidden = relu(tl.dot(raw_half, from_geometry, acc=tl.dot(harmonics, from_harmonics)))
+        color_inputs, output = forward(hidden, color_matrices)
+
+        rgb = tl.sigmoid(output)
+        d_rgb = tl.load(d_rgb_ptr + i[:, None] * 3 + channel, mask=mask[:, None] & (channel < 3), other=0.0)
+        d_output = (d_rgb * rgb * (1.0 - rgb)).to(tl.float16)
+        d_hidden, d_color_matrices = backward(color_inputs, color_matrices, d_output, d_color_matrices)
+        d_sums = tl.where(hidden > 0, d_hidden, 0.0).to(tl.float16)
+        d_from_geometry = add_product(raw_half, d_sums, d_from_geometry)
+        d_from_harmonics = add_product(harmonics, d_sums, d_from_harmonics)
+        d_density = tl.load(d_density_ptr + i, mask=mask, other=0.0) * density_of(raw)
+        d_raw = tl.dot(d_sums, tl.trans(from_geometry)) + tl.where(geometry == 0, d_density[:, None], 0.0)
+        d_x, d_density_matrices = backward(density_inputs, density_matrices, d_raw.to(tl.float16), d_density_matrices)
+        place = d_encoding_ptr + j[:, None] * INPUTS + column
+        tl.store(place, d_x.to(tl.float16), mask=mask[:, None] & (column < INPUTS))
+    add_matrix(d_weights_ptr, d_density_matrices[0], INPUTS, WIDTH)
+    add_hidden(d_weights_ptr + INPUTS * WIDTH, d_density_matrices[1:], WIDTH, GEOMETRY)
+    add_matrix(d_weights_ptr + to_color, d_from_geometry, GEOMETRY, COLOR_WIDTH)
+    add_matrix(d_weights_ptr + to_color + GEOMETRY * COLOR_WIDTH, d_from_harmonics, DEGREE * DEGREE, COLOR_WIDTH)
+    add_hidden(d_weights_ptr + to_hidden, d_color_matrices, COLOR_WIDTH, 3)
+
+
+@triton.jit
+def color_inputs(
+    raw_ptr,
+    ray_ptr,
+    direction_ptr,
+    count_ptr,
+    capacity,
+    out_ptr,
+    GEOMETRY: tl.constexpr,
+    DEGREE: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """out (S, GEOMETRY+DEGREE^2) fp16: the density MLP's outputs, then the spherical harmonics. For `wide`."""
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    mask = i < tl.minimum(tl.load(count_ptr), capacity)
+    row = out_ptr + i[:, None] * (GEOMETRY + DEGREE * DEGREE)
+    g, k = tl.arange(0, padded(GEOMETRY))[None, :], tl.arange(0, HARMONICS)[None, :]
+    raw_mask = mask[:, None] & (g < GEOMETRY)
+    tl.store(row + g, tl.load(raw_ptr + i[:, None] * GEOMETRY + g, mask=raw_mask, other=0.0), mask=raw_mask)
+    harmonics = sample_harmonics(ray_ptr, direction_ptr, i, mask, DEGREE)
+    tl.store(row + GEOMETRY + k, harmonics, mask=mask[:, None] & (k < DEGREE * DEGREE))

@@ -1,0 +1,219 @@
+"""Kernels that draw training rays, and that march rays through the occupancy grid into the sample buffer."""
+
+import triton
+import triton.language as tl
+
+from .. import BUDGET_FILL, RAYS_PER_SAMPLE_START, STREAM_BACKGROUND, STREAM_PIXEL
+
+FILL = tl.constexpr(BUDGET_FILL)
+START = tl.constexpr(RAYS_PER_SAMPLE_START)
+PIXEL, BACKGROUND = tl.constexpr(STREAM_PIXEL), tl.constexpr(STREAM_BACKGROUND)
+MIN_RAYS = tl.constexpr(64)
+FAR = tl.constexpr(1e9)
+
+
+@triton.jit
+def pcg4d(a, b, c, d):
+    """Four 32-bit hashes of four words (Jarzynski & Olano 2020); the words are of any integer type."""
+    x = a.to(tl.uint32) * 1664525 + 1013904223
+    y = b.to(tl.uint32) * 1664525 + 1013904223
+    z = c.to(tl.uint32) * 1664525 + 1013904223
+    w = d.to(tl.uint32) * 1664525 + 1013904223
+    for _ in tl.static_range(2):
+        x += y * w
+        y += z * x
+        z += x * y
+        w += y * z
+        if _ == 0:
+            x, y, z, w = x ^ (x >> 16), y ^ (y >> 16), z ^ (z >> 16), w ^ (w >> 16)
+    return x, y, z, w
+
+
+@triton.jit
+def unit(word):
+    """A float in [0,1) of a 32-bit word."""
+    return (word >> 8).to(tl.float32) * (1.0 / 16777216)
+
+
+@triton.jit
+def hashed_words(index, step, seed, STREAM: tl.constexpr):
+    """pcg4d of (index, step, seed, stream); index is a block, the others are scalars."""
+    zero = index * 0
+    return pcg4d(index, zero + step, zero + seed, zero + STREAM)
+
+
+@triton.jit
+def adapt_ray_count(active_ptr, asked_ptr, rays, samples, PIXEL_RAYS: tl.constexpr):
+    """Moves the number of rays half-way towards the one whose samples fill the buffer, in whole pixels."""
+    active, asked = tl.load(active_ptr).to(tl.float32), tl.load(asked_ptr).to(tl.float32)
+    wanted = active * (FILL * samples) / tl.maximum(asked, 1.0)
+    moved = tl.minimum(2.0 * active, 0.5 * (active + wanted))
+    chosen = tl.where(asked > 0.0, moved, tl.where(active > 0.0, active, START * samples))
+    chosen = tl.minimum(tl.maximum(chosen, MIN_RAYS), rays.to(tl.float32)).to(tl.int32)
+    tl.store(active_ptr, chosen // PIXEL_RAYS * PIXEL_RAYS)
+
+
+@triton.jit(do_not_specialize=["pixel_count", "seed", "height", "width"])
+def draw_rays(
+    active_ptr,
+    step_ptr,
+    pixels_ptr,
+    rgba_ptr,
+    pose_ptr,
+    offset_ptr,
+    pixel_count,
+    seed,
+    height,
+    width,
+    focal,
+    center_x,
+    center_y,
+    spread,
+    scale,
+    origin_ptr,
+    direction_ptr,
+    background_ptr,
+    target_ptr,
+    jitter_ptr,
+    EDGE: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """EDGE x EDGE rays through each of some random pixels, over a random background; shapes as in ngp.buffers.
+
+    Each ray passes through a random point of its own part of the pixel.
+    """
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    mask = i < tl.load(active_ptr)
+    step = tl.load(step_ptr)
+    pick, _, _, _ = hashed_words(i // (EDGE * EDGE), step, seed, PIXEL)
+    _, x_word, y_word, jitter_word = hashed_words(i, step, seed, PIXEL)
+    red, green, blue, _ = hashed_words(i // (EDGE * EDGE), step, seed, BACKGROUND)
+
+    choice = tl.umulhi(pick, (i * 0 + pixel_count).to(tl.uint32)).to(tl.int32)
+    pixel = tl.load(pixels_ptr + choice, mask=mask, other=0)
+    view, row, column = pixel // (height * width), pixel // width % height, pixel % width
+    across, down = (i % EDGE + unit(x_word)) / EDGE, (i // EDGE % EDGE + unit(y_word)) / EDGE
+    x = (column + 0.5 + (across - 0.5) * spread - center_x) / focal
+    y = -(row + 0.5 + (down - 0.5) * spread - center_y) / focal
+    norm = 1.0 / tl.sqrt(x * x + y * y + 1.0)
+    alpha = tl.load(rgba_ptr + pixel * 4 + 3, mask=mask, other=0).to(tl.float32) / 255.0
+    tl.store(jitter_ptr + i, unit(jitter_word), mask=mask)
+    for axis in tl.static_range(3):
+        rotation = pose_ptr + view * 12 + axis * 4
+        along_x, along_y = tl.load(rotation, mask=mask, other=0.0), tl.load(rotation + 1, mask=mask, other=0.0)
+        along_z, center = tl.load(rotation + 2, mask=mask, other=0.0), tl.load(rotation + 3, mask=mask, other=0.0)
+        tl.store(direction_ptr + i * 3 + axis, (along_x * x + along_y * y - along_z) * norm, mask=mask)
+        tl.store(origin_ptr + i * 3 + axis, center * scale + tl.load(offset_ptr + axis), mask=mask)
+        behind = unit(red if axis == 0 else (green if axis == 1 else blue))
+        color = tl.load(rgba_ptr + pixel * 4 + axis, mask=mask, other=0).to(tl.float32) / 255.0
+        tl.store(background_ptr + i * 3 + axis, behind, mask=mask)
+        tl.store(target_ptr + i * 3 + axis, color * alpha + behind * (1.0 - alpha), mask=mask)
+
+
+@triton.jit
+def load_vector(ptr, i, mask):
+    """Three blocks: the components of rows i of an array (n,3); zero where the mask is off."""
+    x = tl.load(ptr + i * 3, mask=mask, other=0.0)
+    y = tl.load(ptr + i * 3 + 1, mask=mask, other=0.0)
+    z = tl.load(ptr + i * 3 + 2, mask=mask, other=0.0)
+    return x, y, z
+
+
+@triton.jit
+def store_vector(ptr, i, x, y, z, mask):
+    """Writes the components of rows i of an array (n,3)."""
+    tl.store(ptr + i * 3, x, mask=mask)
+    tl.store(ptr + i * 3 + 1, y, mask=mask)
+    tl.store(ptr + i * 3 + 2, z, mask=mask)
+
+
+@triton.jit
+def slab(origin, direction):
+    """Where a ray meets the planes 0 and 1 of one axis, the nearer one first."""
+    inverse = 1.0 / tl.where(tl.abs(direction) > 1e-9, direction, 1e-9)
+    t0, t1 = -origin * inverse, (1.0 - origin) * inverse
+    return tl.minimum(t0, t1), tl.maximum(t0, t1)
+
+
+@triton.jit
+def cell_index(coordinate, resolution):
+    """The cell, along one axis, of a coordinate in [0,1]; rounding may put it just outside."""
+    return tl.minimum(tl.maximum(tl.floor(coordinate * resolution).to(tl.int32), 0), resolution - 1)
+
+
+@triton.jit
+def grid_cell(x, y, z, resolution):
+    """The occupancy grid's flat index of the cell around a point."""
+    return (cell_index(x, resolution) * resolution + cell_index(y, resolution)) * resolution + cell_index(z, resolution)
+
+
+@triton.jit
+def points(ox, oy, oz, dx, dy, dz, start, step, step_size, STEPS: tl.constexpr):
+    """t and the points x, y, z (RAYS, STEPS) of the march steps from number `step` on."""
+    t = start[:, None] + (step + tl.arange(0, STEPS))[None, :].to(tl.float32) * step_size
+    return t, ox[:, None] + t * dx[:, None], oy[:, None] + t * dy[:, None], oz[:, None] + t * dz[:, None]
+
+
+@triton.jit
+def march(
+    active_ptr,
+    origin_ptr,
+    direction_ptr,
+    jitter_ptr,
+    occupied_ptr,
+    resolution,
+    step_size,
+    rays,
+    capacity,
+    first_ptr,
+    count_ptr,
+    asked_ptr,
+    position_ptr,
+    t_ptr,
+    ray_ptr,
+    RAYS: tl.constexpr,
+    STEPS: tl.constexpr,
+):
+    """Places the samples of RAYS rays at a time: counts them, takes room for them, then writes them.
+
+    Every step of a ray is looked up: a tile of RAYS x STEPS at once hides the latency that a walk from
+    cell to cell would pay for every cell. The walk is made twice, since its lookups are in the cache then.
+    """
+    in_use = tl.load(active_ptr)
+    for block in range(tl.program_id(0), tl.cdiv(rays, RAYS), tl.num_programs(0)):
+        i = block * RAYS + tl.arange(0, RAYS)
+        count = tl.zeros((RAYS,), tl.int32)
+        if block * RAYS < in_use:
+            active = i < in_use
+            ox, oy, oz = load_vector(origin_ptr, i, active)
+            dx, dy, dz = load_vector(direction_ptr, i, active)
+            near_x, far_x = slab(ox, dx)
+            near_y, far_y = slab(oy, dy)
+            near_z, far_z = slab(oz, dz)
+            near = tl.maximum(tl.maximum(near_x, near_y), tl.maximum(near_z, 0.0))
+            far = tl.where(active, tl.minimum(tl.minimum(far_x, far_y), far_z), -FAR)
+            start = near + tl.load(jitter_ptr + i, mask=active, other=0.0) * step_size
+            steps = tl.max(tl.ceil(tl.maximum(far - start, 0.0) / step_size), 0).to(tl.int32)
+            for step in range(0, steps, STEPS):
+                t, x, y, z = points(ox, oy, oz, dx, dy, dz, start, step, step_size, STEPS)
+                hit = tl.load(occupied_ptr + grid_cell(x, y, z, resolution), mask=t < far[:, None], other=0) != 0
+                count += tl.sum(hit.to(tl.int32), 1)
+
+            total = tl.sum(count, 0)
+            first = tl.cumsum(count, 0) - count
+            if total > 0:
+                first += tl.atomic_add(asked_ptr, total, sem="relaxed")
+            fits = (first + count <= capacity) | (count == 0)
+            count = tl.where(fits, count, -1)
+            tl.store(first_ptr + i, first, mask=active)
+            for step in range(0, tl.where(total > 0, steps, 0), STEPS):
+                t, x, y, z = points(ox, oy, oz, dx, dy, dz, start, step, step_size, STEPS)
+                hit = tl.load(occupied_ptr + grid_cell(x, y, z, resolution), mask=t < far[:, None], other=0) != 0
+                place = first[:, None] + tl.cumsum(hit.to(tl.int32), 1) - 1
+                first += tl.sum(hit.to(tl.int32), 1)
+                mask = hit & fits[:, None]
+                tl.store(t_ptr + place, t, mask=mask)
+                tl.store(ray_ptr + place, tl.broadcast_to(i[:, None], (RAYS, STEPS)), mask=mask)
+                x, y, z = tl.clamp(x, 0.0, 1.0), tl.clamp(y, 0.0, 1.0), tl.clamp(z, 0.0, 1.0)
+                store_vector(position_ptr, place, x, y, z, mask)
+        tl.store(count_ptr + i, count, mask=i < rays)

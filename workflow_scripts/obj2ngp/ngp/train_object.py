@@ -1,0 +1,144 @@
+"""One object's training, from its images to the model and the log, with checkpoints between."""
+
+import csv
+import hashlib
+import json
+import platform
+import time
+
+import numpy
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+import obj2ngp
+from obj2ngp.common.files import UserError, atomic_path
+from obj2ngp.views.posed_images import read_images
+
+from . import backends
+from .config import resolve
+from .model_file import restore_checkpoint, save_checkpoint, save_model
+from .training import TrainingRun, train
+
+CHECKPOINT_SECONDS = 5.0  # between two checkpoints: a killed run loses less than this
+LOG_COLUMNS = ("step", "seconds", "loss", "psnr", "samples", "rays", "learning_rate")
+
+
+def read_settings(text):
+    """The mapping in `text`. Raises UserError."""
+    try:
+        settings = json.loads(text)
+    except ValueError as error:
+        raise UserError("--settings is not JSON: {}".format(error)) from error
+    if not isinstance(settings, dict):
+        raise UserError("--settings is not a JSON object: {}".format(text))
+    return settings
+
+
+class Reporter:
+    """Shows progress on a terminal, plain lines elsewhere, and keeps the log's rows."""
+
+    def __init__(self, steps, name):
+        self.rows, self.steps = [], steps
+        self.console = Console(stderr=True)
+        self.live = self.console.is_terminal
+        self.progress = Progress(
+            TextColumn(name),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=self.console,
+            disable=not self.live,
+        )
+        self.task = self.progress.add_task(name, total=steps, figures="")
+        self.last_line = float("-inf")
+
+    def __call__(self, row):
+        before = self.rows[-1] if self.rows else {"step": 0, "seconds": 0.0}
+        self.rows.append(row)
+        spent = max(row["seconds"] - before["seconds"], 1e-9)
+        rate = row["rays"] * (row["step"] - before["step"]) / spent
+        figures = "{:.2f} dB, {:,.0f} rays/s".format(row["psnr"], rate)
+        self.progress.update(self.task, completed=row["step"], figures=figures)
+        final = row["step"] == self.steps
+        if not self.live and (final or time.monotonic() - self.last_line > 5):
+            self.last_line = time.monotonic()
+            print(
+                "step {step}/{steps}  {seconds:.1f} s  loss {loss:.5f}  train PSNR {figures}".format(
+                    steps=self.steps, figures=figures, **{k: row[k] for k in ("step", "seconds", "loss")}
+                ),
+                flush=True,
+            )
+
+
+def write_log(path, rows):
+    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, LOG_COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def versions():
+    return {
+        "obj2ngp": obj2ngp.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+    }
+
+
+def train_object(name, renders, settings, backend_name, model, log):
+    """Train on the pictures in the folder `renders` and write the files `model` and `log`. Raises UserError.
+
+    While it runs it keeps a checkpoint beside the model; run again after an interruption, it goes on from there.
+    """
+    backend = backends.select(backend_name)
+    images = read_images(renders / "transforms_train.json")
+    height, width = images.rgba.shape[1:3]
+    config = resolve(read_settings(settings), backends.name_of(backend), len(images), max(width, height))
+    print(
+        "backend {}: {}, {} views of {}x{}, {} steps".format(
+            backends.name_of(backend), backend.describe(), len(images), width, height, config.steps
+        ),
+        flush=True,
+    )
+    run = TrainingRun(images, config, backend)
+
+    data_key = hashlib.sha256(images.rgba.tobytes() + images.pose.tobytes()).hexdigest()
+    checkpoint = model.with_name("." + model.stem + ".checkpoint.safetensors")
+    reporter = Reporter(config.steps, name)
+    if checkpoint.exists():
+        former = restore_checkpoint(checkpoint, run, data_key)
+        if former is None:
+            print("{}: belongs to other settings or images; beginning anew".format(checkpoint), flush=True)
+        else:
+            reporter.rows = former
+            print("going on from step {} of {}".format(int(run.clock.step), checkpoint), flush=True)
+
+    saved = time.monotonic()
+
+    def save(run):
+        nonlocal saved
+        if time.monotonic() - saved > CHECKPOINT_SECONDS:
+            save_checkpoint(checkpoint, run, data_key, reporter.rows)
+            saved = time.monotonic()
+
+    with reporter.progress:
+        train(run, reporter, save)
+    write_log(log, reporter.rows)
+    save_model(
+        model,
+        run,
+        {
+            "backend": backends.name_of(backend),
+            "device": backend.describe(),
+            "versions": versions(),
+            "views": len(images),
+            "resolution": [width, height],
+        },
+    )
+    if checkpoint.exists():
+        checkpoint.unlink()

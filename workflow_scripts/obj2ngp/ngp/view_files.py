@@ -1,0 +1,81 @@
+"""Pictures of a trained model from the cameras of a transforms file.
+
+For each view NAME: NAME.png, 8-bit RGB on white, and NAME_depth.png, 16-bit. The folder's
+protocol.json states what the values mean. Whatever the folder held before is replaced.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+
+import imageio.v3 as iio
+import numpy as np
+
+from obj2ngp.common.files import UserError, atomic_folder
+from obj2ngp.views.pictures import DEPTH_SUFFIX, DEPTH_UNITS_PER_STEP, check_view_names
+from obj2ngp.views.posed_images import read_cameras
+
+from .rendering import Renderer, on_white
+
+SOLID = 0.5  # opacity from which on a pixel has a depth
+
+
+@dataclass(frozen=True)
+class ViewSettings:
+    """How test views are rendered."""
+
+    supersampling: int = 2  # rays along each edge of a pixel
+
+    def __post_init__(self):
+        if self.supersampling < 1:
+            raise ValueError("supersampling must be at least 1")
+
+
+def image_size(cameras):
+    """(width, height) in pixels: as the transforms file says, or else as its first image has it."""
+    if {"w", "h"} <= cameras.intrinsics.keys():
+        return int(cameras.intrinsics["w"]), int(cameras.intrinsics["h"])
+    try:
+        height, width = iio.improps(cameras.files[0]).shape[:2]
+    except OSError as error:
+        raise UserError(f"{cameras.files[0]}: size of the views unknown: {error}") from error
+    return width, height
+
+
+def depth_image(depth, opacity):
+    """(H,W) uint16 of depths (H,W) in world units: steps of DEPTH_UNITS_PER_STEP, 0 where see-through.
+
+    Depths too large for 16 bits become 65535.
+    """
+    steps = np.clip(np.round(depth / DEPTH_UNITS_PER_STEP), 1, 65535)
+    return np.where(opacity >= SOLID, steps, 0).astype(np.uint16)
+
+
+def render_views(model, transforms, settings, backend, out):
+    """Render `model` (a Model) from the cameras of the file `transforms` into the folder `out`. Raises UserError."""
+    cameras = read_cameras(transforms)
+    names = [file.stem for file in cameras.files]
+    check_view_names(names, transforms)
+    width, height = image_size(cameras)
+    focal, center = cameras.pinhole(width, height)
+    renderer = Renderer(model, backend, settings.supersampling)
+    protocol = {
+        "images": "8-bit sRGB on white",
+        "depth": {
+            "meaning": "expected distance along the pixel's rays from the camera",
+            "units_per_step": DEPTH_UNITS_PER_STEP,
+            "zero": f"opacity below {SOLID}",
+        },
+        "supersampling": settings.supersampling,
+        "width": width,
+        "height": height,
+        "views": len(names),
+    }
+    with atomic_folder(out) as folder:
+        begin = time.perf_counter()
+        views = renderer.render_views(cameras.pose, width, height, focal, center)
+        for name, (rgb, opacity, depth) in zip(names, views):
+            iio.imwrite(folder / f"{name}.png", on_white(rgb, opacity))
+            iio.imwrite(folder / f"{name}{DEPTH_SUFFIX}.png", depth_image(depth, opacity))
+            print(f"view {name} after {time.perf_counter() - begin:.2f} s", flush=True)
+        (folder / "protocol.json").write_text(json.dumps(protocol, indent=1) + "\n")

@@ -1,0 +1,1 @@
+"""What is shown of all objects together: runs in the report environment."""

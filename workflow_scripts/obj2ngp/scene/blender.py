@@ -1,0 +1,64 @@
+"""Everything that differs between Blender 2.90 and 5.x, and nothing else."""
+
+import bpy
+
+from obj2ngp.common.files import UserError
+
+VERSION = bpy.app.version
+OLDEST = (2, 90, 0)
+
+
+def require_supported_version():
+    """Raise UserError in a Blender that is too old."""
+    if VERSION < OLDEST:
+        raise UserError(f"Blender {bpy.app.version_string} is too old: 2.90 or newer is needed")
+
+
+def socket(node: bpy.types.Node, *names):
+    """The input of ``node`` with the first of ``names`` that this version knows; None where it knows none."""
+    return next((node.inputs[name] for name in names if name in node.inputs), None)
+
+
+def principled_inputs(node: bpy.types.Node):
+    """The inputs of a Principled BSDF whose names changed in 4.0: specular, emission colour."""
+    return socket(node, "Specular IOR Level", "Specular"), socket(node, "Emission Color", "Emission")
+
+
+def set_corner_normals(mesh: bpy.types.Mesh, normals):
+    """Give ``mesh`` the shading normals ``normals`` (C, 3); before 4.1 that needs auto smooth."""
+    if VERSION < (4, 1, 0):
+        mesh.use_auto_smooth = True
+        mesh.auto_smooth_angle = 3.1416
+    mesh.normals_split_custom_set(normals.tolist())
+
+
+def new_corner_colors(mesh: bpy.types.Mesh, name):
+    """A layer of 8-bit sRGB colours, and the name of the property that takes sRGB values."""
+    if VERSION < (3, 2, 0):
+        return mesh.vertex_colors.new(name=name), "color"
+    return mesh.color_attributes.new(name=name, type="BYTE_COLOR", domain="CORNER"), "color_srgb"
+
+
+def set_faces(mesh: bpy.types.Mesh, start, counts):
+    """Lay the corners of ``mesh`` out in faces; the counts follow from the starts since 4.1."""
+    mesh.polygons.foreach_set("loop_start", start)
+    if VERSION < (4, 1, 0):
+        mesh.polygons.foreach_set("loop_total", counts)
+
+
+def use_denoiser(scene: bpy.types.Scene):
+    """Denoise with OpenImageDenoise; returns whether this build has it."""
+    try:
+        scene.cycles.denoiser = "OPENIMAGEDENOISE"
+    except TypeError:  # the names of denoisers are what this build offers
+        return False
+    scene.cycles.use_denoising = True
+    return True
+
+
+def set_file_format(image_settings: bpy.types.ImageFormatSettings, file_format):
+    """Write pictures as PNG or OPEN_EXR_MULTILAYER; since 5.0 the kind of file comes first, and layers may be apart."""
+    if VERSION >= (5, 0, 0):
+        image_settings.use_exr_interleave = True  # all layers in one part of the file, as before 5.0
+        image_settings.media_type = "MULTI_LAYER_IMAGE" if file_format.endswith("MULTILAYER") else "IMAGE"
+    image_settings.file_format = file_format

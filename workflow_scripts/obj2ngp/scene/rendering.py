@@ -1,0 +1,137 @@
+"""One pass of one object: from its .obj file to pictures, their record, and the cameras."""
+
+import dataclasses
+import json
+import os
+import sys
+import time
+
+import numpy as np
+
+from obj2ngp.common.files import UserError, atomic_folder, atomic_path
+from obj2ngp.common.settings import read_settings
+
+from .cameras import camera_poses, derived_seed, largest_visible_sphere, transforms
+from .mesh import UP, build_mesh
+from .obj_file import read_obj
+from .palette import read_palette
+from .problems import Problems
+from .settings import METHOD, Settings
+
+SPLITS = ("train", "val", "test")
+
+
+def load_scene(arguments, settings, problems):
+    """Read the model and build the Blender scene. Returns (mesh, camera object, what Cycles uses)."""
+    from . import materials, studio
+
+    model = arguments.model
+    obj = read_obj(model)
+    if obj.maybe_truncated:
+        problems.warn(f"{model}: its last face has no line end; the file may be truncated")
+    used = set(np.where(obj.face_material < 0, len(obj.materials), obj.face_material).tolist())
+    palette = read_palette(obj, model, used, problems)
+    studio.reset()
+    images = materials.load_images(palette, used, model, problems)
+    for index in sorted(used):
+        note_unseen_material(palette[index], model, problems)
+    mesh = build_mesh(
+        obj,
+        model,
+        np.array([bool(material.used_textures()) for material in palette]),
+        settings.up,
+        settings.scale,
+        largest_visible_sphere(settings.cameras, settings.resolution) if settings.fit else None,
+        problems,
+    )
+    studio.add_mesh(
+        mesh, [materials.make_material(look, palette, images, mesh.colors is not None) for look in mesh.looks]
+    )
+    studio.add_light(settings.light)
+    camera = studio.add_camera(settings.cameras, settings.resolution)
+    return mesh, camera, studio.configure_cycles(settings, arguments.threads)
+
+
+def note_unseen_material(material, model, problems):
+    """Warn of a material that cannot be seen, or whose shape cannot, because the file says so."""
+    if material.opacity <= 0 and material.opacity_texture is None:
+        problems.warn(f"{model}: material {material.name!r} is fully transparent (d 0 or Tr 1)")
+    elif material.texture is None and not any(material.color) and not any(material.emission):
+        problems.warn(f"{model}: material {material.name!r} is black (Kd 0 0 0, no texture)")
+
+
+def take_pictures(poses, camera, seed, folder, settings, problems):
+    """Render all ``poses`` into ``folder``; returns the share of pixels that the object covers in each view."""
+    from . import studio
+
+    coverage = []
+    at_edge = []
+    for index, pose in enumerate(poses):
+        begin = time.perf_counter()
+        name = f"{index:03d}"
+        path = str(folder / name)
+        pixels = studio.take_picture(camera, pose, (seed + index) % 2**31, path, settings.depth or settings.normals)
+        seen = pixels[..., 3] > 0
+        coverage.append(float(seen.mean()))
+        if seen[0].any() or seen[-1].any() or seen[:, 0].any() or seen[:, -1].any():
+            at_edge.append(name)
+        print(
+            f"view {index + 1} of {len(poses)}: {coverage[-1]:.0%} covered, {time.perf_counter() - begin:.2f} s",
+            flush=True,
+        )
+    if not any(coverage):
+        why = "; ".join(problems.warnings) or "it may be too small or lie edge on"
+        raise UserError(f"nothing of the object is seen in any view: {why}")
+    empty = [f"{index:03d}" for index, share in enumerate(coverage) if share == 0]
+    if empty:
+        problems.report("no_visible_pixel", "nothing of the object is seen in view " + ", ".join(empty))
+    if at_edge:
+        problems.warn("the picture's edge cuts the object in view " + ", ".join(at_edge))
+    return coverage
+
+
+def write_record(path, arguments, settings, seed, mesh, cycles, coverage, problems):
+    """What was rendered, how and with what, so that results map back to the model's own units.
+
+    ``normalization.matrix`` (4x4, row-major) takes the file's coordinates to the world's (z up, unit box):
+    a rotation that puts the up axis up, times ``scale``, then ``translation``.
+    """
+    import bpy
+
+    matrix = np.eye(4)
+    matrix[:3, :3] = mesh.scale * UP[settings.up]
+    matrix[:3, 3] = mesh.translation
+    record = {
+        "object": arguments.object,
+        "model": os.path.basename(arguments.model),
+        "split": arguments.split,
+        "method": METHOD,
+        "versions": {"blender": bpy.app.version_string, "python": sys.version.split()[0], "numpy": np.__version__},
+        "settings": dataclasses.asdict(settings),
+        "seed": seed,
+        "cycles": cycles,
+        "normalization": {"scale": mesh.scale, "translation": mesh.translation.tolist(), "matrix": matrix.tolist()},
+        "mesh": mesh.statistics,
+        "coverage": coverage,
+        "warnings": problems.warnings,
+    }
+    with open(str(path), "w") as file:
+        json.dump(record, file, indent=1)
+
+
+def render(arguments):
+    """Render as ``arguments``, the options of render.py, say. Raises UserError.
+
+    The outputs appear whole, the transforms file last.
+    """
+    settings = read_settings(Settings, arguments.settings)
+    problems = Problems(settings)
+    seed = derived_seed(settings.seed, arguments.object, arguments.split)
+    poses = camera_poses(settings.cameras, settings.views, seed)
+    with atomic_folder(arguments.images) as folder:
+        mesh, camera, cycles = load_scene(arguments, settings, problems)
+        coverage = take_pictures(poses, camera, seed, folder, settings, problems)
+        write_record(folder / "record.json", arguments, settings, seed, mesh, cycles, coverage, problems)
+    images = os.path.relpath(arguments.images, os.path.dirname(os.path.abspath(arguments.transforms)))
+    with atomic_path(arguments.transforms) as path, open(str(path), "w") as file:
+        json.dump(transforms(settings.cameras, settings.resolution, poses, images.replace(os.sep, "/")), file, indent=1)

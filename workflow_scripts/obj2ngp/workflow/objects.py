@@ -1,0 +1,216 @@
+"""The objects of a run: names and `.obj` files from a table, a folder or a ShapeNet tree.
+
+Names are those of the objects' result folders, so they are unique, safe as file names, and follow
+from an object's own path or table row alone: adding objects renames none. Everything that is
+refused is a `UserError` that names the object and the file.
+"""
+
+import csv
+import os
+import re
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+from obj2ngp.common.files import UserError
+
+NAME = re.compile(r"\w[\w.+-]*")  # letters and digits of any script
+LONGEST_NAME = 200  # bytes; file systems allow 255, and temporary siblings are a little longer
+RESERVED = {"gallery", "objects.txt", "summary.csv"}  # what else lies in the results folder
+
+SYNSET = re.compile(r"\d{8}")
+RELEASE = re.compile(r"ShapeNetCore\.v\d.*", re.IGNORECASE)
+V1_MODEL = "model.obj"
+V2_MODEL = os.path.join("models", "model_normalized.obj")
+
+
+@dataclass(frozen=True)
+class Object:
+    """One object: `overrides` holds pairs of a dotted configuration key and its text."""
+
+    name: str
+    path: str
+    overrides: tuple = ()
+
+
+def find_objects(source):
+    """The objects, as a dict by name, of the `objects` section: {table, folder or shapenet, exclude}.
+
+    Relative paths start at the working directory. `exclude` names objects that are left out.
+    """
+    given = {key: source[key] for key in ("table", "folder", "shapenet") if source.get(key) is not None}
+    if len(given) != 1:
+        named = " and ".join(sorted(given)) or "none"
+        raise UserError(f"objects: name one of table, folder and shapenet, not {named}")
+    [(kind, value)] = given.items()
+    reader = {"table": read_table, "folder": scan_folder, "shapenet": scan_shapenet}[kind]
+    found = list(reader(value))
+    excluded = _names_in(source, "exclude", "objects") or set()
+    for name in sorted(excluded - {item.name for item in found}):
+        raise UserError(f"objects.exclude: there is no object {name}")
+    objects = _checked(item for item in found if item.name not in excluded)
+    if not objects:
+        raise UserError(f"objects.{kind}: no object in {value}")
+    return objects
+
+
+def read_table(table):
+    """Objects of a tab-separated file with the columns `object`, `path` and any overrides.
+
+    An override's column is named after the configuration key, such as `render.up`; an empty cell
+    overrides nothing. Empty lines and lines that start with # are skipped.
+    """
+    try:
+        with open(table, newline="", encoding="utf-8-sig") as file:
+            lines = [(n, row) for n, row in enumerate(csv.reader(file, delimiter="\t"), 1) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"objects.table: cannot read {table}: {error}") from error
+    rows = [(n, [cell.strip() for cell in row]) for n, row in lines if not row[0].startswith("#")]
+    rows = [(n, row) for n, row in rows if any(row)]
+    header = rows[0][1] if rows else []
+    for column in ("object", "path"):
+        if header.count(column) != 1:
+            raise UserError(f"{table}: the header needs one tab-separated column '{column}'")
+    if len(set(header)) != len(header):
+        raise UserError(f"{table}: the header names a column twice: {', '.join(header)}")
+    for number, row in rows[1:]:
+        if len(row) != len(header):
+            raise UserError(f"{table}, line {number}: {len(row)} cells, {len(header)} in the header")
+        cells = dict(zip(header, row, strict=True))
+        name, path = cells.pop("object"), cells.pop("path")
+        yield Object(name, path, tuple((key, cell) for key, cell in cells.items() if cell))
+
+
+def scan_folder(folder):
+    """Objects of all `.obj` files below `folder`, in the order of their names.
+
+    `cars/police.obj` is called `cars-police`; a file that is called like its own folder, or like
+    a ShapeNet model, adds nothing to the folder's name. Characters that are unsafe in a file name
+    become `_`.
+    """
+    if not os.path.isdir(folder):
+        raise UserError(f"objects.folder: {folder} is not a folder")
+    files = []
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=_refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        files += [Path(parent, name) for name in names if _is_model_file(name)]
+    for file in sorted(files):
+        parts = [*file.relative_to(folder).parent.parts, file.stem]
+        while len(parts) > 1 and parts[-1] in (parts[-2], "model", "models", "model_normalized"):
+            parts.pop()
+        name = unicodedata.normalize("NFC", "-".join(parts))
+        yield Object(re.sub(r"^\W|[^\w.+-]", "_", name), str(file))
+
+
+def scan_shapenet(source):
+    """Objects `<synset>-<model>` of a ShapeNet tree: {root, synsets, models, limit}.
+
+    `<synset>/<model>/` holds `model.obj` (version 1) or `models/model_normalized.obj` (version 2),
+    of which the latter is taken where both are there; folders `ShapeNetCore.v*` in `root` are looked
+    into. `synsets` and `models` (`<model>` or `<synset>/<model>`; or a file with one a line) choose,
+    None chooses all; `limit` keeps the first ones by name.
+    """
+    root, limit = source["root"], source.get("limit")
+    folders = _synset_folders(root, _names_in(source, "synsets", "objects.shapenet"))
+    wanted = _names_in(source, "models", "objects.shapenet")
+    found, seen = {}, set()
+    for synset, folder in folders:
+        for model in _subfolders(folder):
+            if wanted is not None:
+                keys = {model, f"{synset}/{model}"} & wanted
+                if not keys:
+                    continue
+                seen |= keys
+            path = _shapenet_model(os.path.join(folder, model))
+            name = f"{synset}-{model}"
+            if path and (name not in found or path.endswith(V2_MODEL)):
+                found[name] = path
+            elif wanted is not None and name not in found:
+                raise UserError(f"object {name}: neither {V1_MODEL} nor {V2_MODEL} in {folder}/{model}")
+    for model in sorted((wanted or set()) - seen):
+        raise UserError(f"objects.shapenet.models: no model {model} in the chosen synsets of {root}")
+    for name in sorted(found)[:limit]:
+        yield Object(name, found[name])
+
+
+def _names_in(source, key, section):
+    """The set of names in `source[key]`, a list or a file with one a line; None if not given."""
+    names = source.get(key)
+    if isinstance(names, str):
+        try:
+            names = Path(names).read_text(encoding="utf-8").split()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{section}.{key}: cannot read {names}: {error}") from error
+    return None if names is None else set(names)
+
+
+def _synset_folders(root, wanted):
+    """Pairs of synset and folder, older releases first, of the `wanted` synsets (None: all)."""
+    if not os.path.isdir(root):
+        raise UserError(f"objects.shapenet.root: {root} is not a folder")
+    trees = [root]
+    trees += [os.path.join(root, name) for name in _subfolders(root) if RELEASE.fullmatch(name)]
+    found = [
+        (name, os.path.join(tree, name))
+        for tree in trees
+        for name in _subfolders(tree)
+        if (SYNSET.fullmatch(name) if wanted is None else name in wanted)
+    ]
+    for synset in sorted((wanted or set()) - {name for name, _ in found}):
+        raise UserError(f"objects.shapenet.synsets: no folder {synset} in {root}")
+    return found
+
+
+def _shapenet_model(folder):
+    """The model file of a ShapeNet model's folder, or None."""
+    paths = (os.path.join(folder, V2_MODEL), os.path.join(folder, V1_MODEL))
+    return next((path for path in paths if os.path.isfile(path)), None)
+
+
+def _subfolders(folder):
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir())
+
+
+def _is_model_file(name):
+    return name.lower().endswith(".obj") and not name.startswith(".")
+
+
+def _refuse(error):
+    raise UserError(f"objects.folder: cannot read {error.filename}: {error.strerror}") from error
+
+
+def _checked(found):
+    """`found` as a dict by name, once every name and path is known to be good."""
+    objects, paths = {}, {}
+    for item in found:
+        _check_name(item)
+        _check_path(item)
+        twin = objects.setdefault(item.name, item)
+        if twin is not item:
+            raise UserError(f"object {item.name}: two objects have this name: {twin.path} and {item.path}")
+        first = paths.setdefault(os.path.abspath(item.path), item.name)
+        if first != item.name:
+            raise UserError(f"object {item.name}: {item.path} is already the file of object {first}")
+    return objects
+
+
+def _check_name(item):
+    if not NAME.fullmatch(item.name) or item.name.endswith("."):
+        raise UserError(
+            f"object {item.name!r} ({item.path}): a name starts with a letter or digit and holds only"
+            " letters, digits and . _ + -"
+        )
+    if item.name in RESERVED:
+        raise UserError(f"object {item.name} ({item.path}): this name is the workflow's own")
+    if len(os.fsencode(item.name)) > LONGEST_NAME:
+        raise UserError(f"object {item.name} ({item.path}): the name is over {LONGEST_NAME} bytes")
+
+
+def _check_path(item):
+    if not item.path.isprintable():  # control characters, and bytes that are not UTF-8
+        raise UserError(f"object {item.name}: unsafe characters in the path {item.path!r}")
+    if not _is_model_file(os.path.basename(item.path)):
+        raise UserError(f"object {item.name}: {item.path} is not an .obj file")
+    if not os.path.isfile(item.path):
+        raise UserError(f"object {item.name}: there is no file {item.path}")

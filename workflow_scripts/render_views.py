@@ -1,0 +1,35 @@
+"""Render a trained model from the cameras of a transforms file: rule `render_test`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from obj2ngp.common.files import naming, run_program
+from obj2ngp.common.settings import read_settings
+from obj2ngp.ngp import backends
+from obj2ngp.ngp.model_file import load_model
+from obj2ngp.ngp.view_files import ViewSettings, render_views
+
+
+def parse(argv):
+    """The options in `argv`."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--object", required=True, help="name of the object")
+    parser.add_argument("--model", type=Path, required=True, help="trained model (.safetensors)")
+    parser.add_argument("--transforms", type=Path, required=True, help="cameras to render")
+    parser.add_argument("--settings", default="{}", help="JSON object, see ViewSettings")
+    parser.add_argument("--backend", default="auto", choices=("auto", *backends.NAMES))
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    return parser.parse_args(argv)
+
+
+def main(argv):
+    """Render as `argv` says. Raises UserError naming the object."""
+    options = parse(argv)
+    with naming(options.object):
+        settings = read_settings(ViewSettings, options.settings)
+        render_views(load_model(options.model), options.transforms, settings, options.backend, options.out)
+
+
+if __name__ == "__main__":
+    run_program(main, sys.argv[1:])
