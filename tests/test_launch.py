@@ -4,14 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from obj2ngp.workflow.gpus import take
-
-PROGRAM = Path(__file__).resolve().parents[1] / "workflow_scripts" / "on_free_gpu.py"
+PROGRAM = Path(__file__).resolve().parents[1] / "workflow_scripts" / "launch.py"
 
 
 @pytest.fixture
@@ -21,8 +18,14 @@ def start(tmp_path):
 
     def run(count, *command, visible="0,1", **variables):
         inherited = {key: value for key, value in os.environ.items() if key != "SLURM_JOB_ID"}
-        environment = {**inherited, "TMPDIR": str(tmp_path), "CUDA_VISIBLE_DEVICES": visible, **variables}
-        arguments = [sys.executable, PROGRAM, str(count), *command]
+        environment = {
+            **inherited,
+            "XDG_RUNTIME_DIR": str(tmp_path),
+            "OBJ2NGP_WORKERS": "0",
+            "CUDA_VISIBLE_DEVICES": visible,
+            **variables,
+        }
+        arguments = [sys.executable, "-E", "-S", PROGRAM, str(count), *command]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         started.append(subprocess.Popen(arguments, env=environment, **pipes))
         return started[-1]
@@ -46,10 +49,9 @@ def test_jobs_get_different_gpus_and_the_next_one_waits_for_a_free_one(start):
     taken = {first.stdout.readline().strip(): first, second.stdout.readline().strip(): second}
     assert set(taken) == {"0", "1"}
     third = start(1, "sh", "-c", "echo $CUDA_VISIBLE_DEVICES")
-    time.sleep(1)
-    assert third.poll() is None
+    assert third.stderr.readline().startswith("waiting") and third.poll() is None
     taken["1"].send_signal(signal.SIGKILL)
-    assert third.communicate(timeout=10)[0] == "1\n"
+    assert third.communicate(timeout=60)[0] == "1\n"
 
 
 def test_jobs_of_different_slurm_jobs_do_not_wait_for_each_other(start):
@@ -57,12 +59,22 @@ def test_jobs_of_different_slurm_jobs_do_not_wait_for_each_other(start):
         assert start(1, *HOLD, visible="0", SLURM_JOB_ID=job).stdout.readline() == "0\n"
 
 
-def test_too_few_gpus_are_an_error(start):
+def test_no_gpu_is_an_error(start):
     process = start(1, "true", visible="")
-    assert "1 GPU(s) wanted, 0 visible" in process.communicate()[1] and process.returncode == 1
+    assert process.communicate()[1] == "error: a graphics card is wanted, and none is visible\n"
+    assert process.returncode == 1
 
 
-def test_several_gpus_are_taken_together_or_not_at_all(tmp_path):
-    assert take(1, ["0", "1", "2"], tmp_path) == ["0"]
-    assert take(3, ["0", "1", "2"], tmp_path) is None
-    assert take(2, ["0", "1", "2"], tmp_path) == ["1", "2"]
+def test_jobs_that_may_share_a_card_are_spread_over_all_first(start):
+    share = {"OBJ2NGP_JOBS_PER_GPU": "2"}
+    places = [start(1, *HOLD, **share).stdout.readline().strip() for _ in range(4)]
+    assert sorted(places[:2]) == sorted(places[2:]) == ["0", "1"]
+
+
+def test_the_cards_that_snakemake_names_are_used(start):
+    assert start(1, *HOLD, visible="0,1,2", OBJ2NGP_GPUS="2").stdout.readline() == "2\n"
+
+
+def test_waiting_says_for_what(start):
+    assert start(1, *HOLD, visible="0").stdout.readline() == "0\n"
+    assert start(1, *HOLD, visible="0").stderr.readline() == "waiting for room on GPU 0\n"
