@@ -74,7 +74,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scenes", type=Path, nargs="+")
     parser.add_argument("--objects", type=int, default=64)
-    parser.add_argument("--configuration", type=json.loads, default={}, help="JSON: what the configuration says besides")
+    parser.add_argument(
+        "--configuration", type=json.loads, default={}, help="JSON: what the configuration says besides"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -78,3 +78,18 @@ def test_the_cards_that_snakemake_names_are_used(start):
 def test_waiting_says_for_what(start):
     assert start(1, *HOLD, visible="0").stdout.readline() == "0\n"
     assert start(1, *HOLD, visible="0").stderr.readline() == "waiting for room on GPU 0\n"
+
+
+def test_jobs_on_one_card_compute_one_after_another(start, tmp_path):
+    """Each says when its turn begins and ends: no two turns overlap."""
+    code = (
+        "import time; from obj2ngp.common.runtime import turn\n"
+        "for _ in range(5):\n"
+        "    with turn():\n"
+        f"        file = open({str(tmp_path / 'turns')!r}, 'a'); file.write('begin\\n'); file.flush()\n"
+        "        time.sleep(0.01); file.write('end\\n'); file.close()\n"
+    )
+    programs = {"PYTHONPATH": str(PROGRAM.parent), "OBJ2NGP_JOBS_PER_GPU": "3"}
+    jobs = [start(1, sys.executable, "-c", code, visible="0", **programs) for _ in range(3)]
+    assert [job.wait(60) for job in jobs] == [0, 0, 0]
+    assert (tmp_path / "turns").read_text() == "begin\nend\n" * 15

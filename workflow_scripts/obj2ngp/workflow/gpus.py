@@ -7,7 +7,7 @@ import os
 import sys
 import time
 
-from obj2ngp.common.runtime import private_folder, try_lock
+from obj2ngp.common.runtime import TURN, private_folder, try_lock
 
 CARDS = "OBJ2NGP_GPUS"  # environment: names of the cards to use, separated by commas
 JOBS_PER_CARD = "OBJ2NGP_JOBS_PER_GPU"  # environment: how many jobs may share a card
@@ -48,6 +48,7 @@ def take_slot():
             if held is not None:
                 os.set_inheritable(held, True)
                 os.environ["CUDA_VISIBLE_DEVICES"] = card
+                os.environ[TURN] = os.path.join(folder, card.replace("/", "_") + ".turn")
                 return card
         if not waiting:
             print("waiting for room on GPU " + ", ".join(cards), file=sys.stderr, flush=True)
