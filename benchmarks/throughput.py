@@ -49,7 +49,7 @@ def make_project(folder, scenes, objects, configuration):
     rendered = []
     for number, scene in enumerate(scenes):
         rendered.append(folder / "rendered" / str(number))
-        for split, images in zip(("train", "test"), read_scene(scene)):
+        for split, images in zip(("train", "test"), read_scene(scene), strict=True):
             write_folder(images, rendered[-1], split)
     for number in range(objects):
         model = folder / "models" / f"object{number:05d}.obj"

@@ -83,7 +83,7 @@ def test_waiting_says_for_what(start):
 def test_jobs_on_one_card_compute_one_after_another(start, tmp_path):
     """Each says when its turn begins and ends: no two turns overlap."""
     code = (
-        "import time; from obj2ngp.common.runtime import turn\n"
+        "import time; from obj2ngp.ngp.turn import turn\n"
         "for _ in range(5):\n"
         "    with turn():\n"
         f"        file = open({str(tmp_path / 'turns')!r}, 'a'); file.write('begin\\n'); file.flush()\n"

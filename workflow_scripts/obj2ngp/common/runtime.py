@@ -3,7 +3,6 @@
 Standard library only, Python 3.7, and quick to import: it is part of what every job starts with.
 """
 
-import contextlib
 import fcntl
 import os
 import stat
@@ -57,22 +56,3 @@ def lock(path):
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     return descriptor
-
-
-@contextlib.contextmanager
-def turn():
-    """Have the shared card to oneself for the block, which does nothing but compute on it; at once where none is shared.
-
-    Jobs read, encode and write beside one another, but compute one after another: a card that switches between
-    processes within milliseconds gets less done than one that serves them in turn (measured on an H100: 1.32 objects
-    a second for one process, 1.02 for two at once, 0.87 for four).
-    """
-    path = os.environ.get(TURN)
-    if not path:
-        yield
-        return
-    held = lock(path)
-    try:
-        yield
-    finally:
-        os.close(held)
