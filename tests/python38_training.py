@@ -20,6 +20,7 @@ import imageio.v3 as iio  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
+from obj2ngp.views.pictures import psnr, truth_on_white  # noqa: E402
 from tcnn_scene import TRAINING, backend_on_standins, ball, ball_images  # noqa: E402
 
 SIZE = 32
@@ -78,14 +79,12 @@ def main(folder):
             gif=folder / "orbit.gif",
             video=folder / "orbit.mp4",
         )
-    alpha = image[..., 3:] / 255.0
-    error = iio.imread(folder / "test/000.png") / 255.0 - (image[..., :3] / 255.0 * alpha + 1 - alpha)
     print(
         json.dumps(
             {
                 "python": platform.python_version(),
                 "torch": torch.__version__,
-                "psnr": -10 * float(np.log10((error**2).mean())),
+                "psnr": psnr(truth_on_white(image), iio.imread(folder / "test/000.png")),
             }
         )
     )

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 
 from obj2ngp.ngp.config import NetworkConfig, OccupancyConfig, TrainConfig
+from obj2ngp.ngp.rendering import on_white
+from obj2ngp.views.pictures import psnr, truth_on_white
 from obj2ngp.views.posed_images import PosedImages
 
 STANDINS = Path(__file__).parent / "tcnn_standins"
@@ -98,6 +100,4 @@ def psnr_on_white(renderer, azimuth=0.5, elevation=0.3, size=32):
     """PSNR in dB of the ball seen from a pose that is none of the training views'."""
     pose, rgba = ball(size, azimuth, elevation)
     rgb, opacity, _ = next(renderer.render_views(pose[None], size, size, 1.1 * size))
-    alpha = rgba[..., 3:] / 255
-    error = rgb + 1 - opacity[..., None] - (rgba[..., :3] / 255 * alpha + 1 - alpha)
-    return -10 * math.log10(float((error**2).mean()))
+    return psnr(truth_on_white(rgba), on_white(rgb, opacity))
