@@ -56,26 +56,34 @@ def result(path):
     return f"{RESULTS}/{{object}}/{path}"
 
 
-def per_object(path):
-    """The input function that gives one result of all objects.
-
-    A function, since most jobs on a cluster read the workflow without asking for all objects.
-    """
-    return lambda wildcards: [f"{RESULTS}/{name}/{path}" for name in OBJECTS]
+def last_results(name):
+    """The results of an object that no other job of its own needs, as paths in its folder."""
+    yield "metrics.csv"
+    yield "orbit.gif"
+    if SETTINGS.of(name)["render"]["views"]["val"]:
+        yield "renders/transforms_val.json"
 
 
 def finished_objects(wildcards):
-    """The last results of all objects, one object after the other."""
+    """The last results of all objects, one object after the other.
+
+    A function, since most jobs on a cluster read the workflow without asking for all objects.
+    """
     for name in OBJECTS:
-        yield f"{RESULTS}/{name}/metrics.csv"
-        yield f"{RESULTS}/{name}/orbit.gif"
-        if SETTINGS.of(name)["render"]["views"]["val"]:
-            yield f"{RESULTS}/{name}/renders/transforms_val.json"
+        for path in last_results(name):
+            yield f"{RESULTS}/{name}/{path}"
 
 
 def program(name):
     """A program's path from the working directory: the same wherever the project lies."""
     return os.path.relpath(PROGRAMS / name)
+
+
+def command(name, **options):
+    """The `shell` command that runs a program with these options, the same for all objects."""
+    words = [word for key, value in options.items() for word in (f"--{key}", value)]
+    line = shlex.join(["python", program(f"{name}.py"), *words])
+    return line.replace("{", "{{").replace("}", "}}")  # as Snakemake writes a brace
 
 
 def settings(name):
