@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Callable
+from typing import Callable, Literal
 
 from obj2ngp.views.pictures import PSNR_OF_EQUAL_IMAGES, psnr
 
@@ -36,10 +36,10 @@ class Metric:
     name: str
     title: str
     function: Callable
-    better: str
+    better: Literal["higher", "lower"]
     format: str
     protocol: str
-    per: str = "view"
+    per: Literal["view", "object"] = "view"
     package: str | None = None
     obstacle: Callable[[], str | None] | None = None
 
