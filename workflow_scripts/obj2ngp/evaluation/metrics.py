@@ -14,7 +14,7 @@ from skimage.metrics import structural_similarity
 
 from obj2ngp.common.files import UserError, atomic_path
 from obj2ngp.views.pictures import check_view_names, truth_on_white
-from obj2ngp.views.posed_images import read_images
+from obj2ngp.views.reading import read_images
 
 from . import lpips as lpips_metric
 
