@@ -40,9 +40,9 @@ def project(points, pose, focal, center):
 
     The coordinates of points that are not ahead of it mean nothing.
     """
-    x, y, z = (points - pose[:3, 3]).dot(pose[:3, :3]).T
+    x, y, z = pose[:3, :3].T.dot((points - pose[:3, 3]).T)
     with np.errstate(divide="ignore", invalid="ignore"):
-        pixels = np.stack([center[0] - focal * x / z, center[1] + focal * y / z], axis=1)
+        pixels = np.stack([center[0] - focal * x / z, center[1] + focal * y / z]).T
     return pixels, -z
 
 

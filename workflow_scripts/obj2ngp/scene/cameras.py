@@ -76,10 +76,10 @@ def covered_rectangle(points, pose, fov, resolution):
     """The pixels (left, top, right, bottom) that hold a picture of the polygons between ``points`` (N, 3).
 
     ``right`` and ``bottom`` are the first ones beyond. At least one pixel; the whole picture where a point is not ahead
-    of the camera. ``fov`` in radians, ``resolution`` (width, height).
+    of the camera. ``fov`` in radians, ``resolution`` (width, height). Computed in the precision of ``points``.
     """
     width, height = resolution
-    pixels, depths = project(points, pose, focal_length(width, fov), (width / 2, height / 2))
+    pixels, depths = project(points, pose.astype(points.dtype), focal_length(width, fov), (width / 2, height / 2))
     if depths.min() <= CLIP_START:
         return 0, 0, width, height
     low, high = np.floor(pixels.min(axis=0)) - BORDER, np.ceil(pixels.max(axis=0)) + BORDER

@@ -78,7 +78,7 @@ def take_pictures(poses, mesh, camera, seed, folder, settings, problems):
     """
     from . import studio
 
-    corners = mesh.corners.astype(np.float32)
+    corners = np.asfortranarray(mesh.corners, np.float32)  # each axis in one piece: projected several times faster
     fov = math.radians(settings.cameras.fov)
     coverage = []
     at_edge = []
@@ -87,9 +87,7 @@ def take_pictures(poses, mesh, camera, seed, folder, settings, problems):
         name = f"{index:03d}"
         path = str(folder / name)
         if not settings.depth:
-            studio.show_only(
-                covered_rectangle(corners, pose.astype(np.float32), fov, settings.resolution), settings.resolution
-            )
+            studio.show_only(covered_rectangle(corners, pose, fov, settings.resolution), settings.resolution)
         pixels = studio.take_picture(camera, pose, (seed + index) % 2**31, path, settings.depth or settings.normals)
         seen = pixels[..., 3] > 0
         coverage.append(float(seen.mean()))
