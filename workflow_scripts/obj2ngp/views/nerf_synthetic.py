@@ -125,13 +125,13 @@ def _unsupported(content):
     focal = content.get("fl_x")
     if focal is None and "w" in content:
         focal = focal_length(content["w"], content["camera_angle_x"])
-    vertical = {"fl_y": content.get("fl_y")}
+    vertical = {"fl_y": content["fl_y"]} if "fl_y" in content else {}
     if "camera_angle_y" in content:
         vertical["camera_angle_y"] = focal_length(content["h"], content["camera_angle_y"]) if "h" in content else None
-    for key in vertical.keys() & content.keys():
-        if focal is None or vertical[key] is None:
+    for key, length in vertical.items():
+        if focal is None or length is None:
             return key, "cannot be compared with the horizontal one without w and h"
-        if abs(vertical[key] / focal - 1) > SQUARE:
+        if abs(length / focal - 1) > SQUARE:
             return key, f"{content[key]}: only square pixels are supported"
     return None
 
