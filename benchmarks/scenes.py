@@ -1,12 +1,9 @@
 """Benchmark scenes: posed images in `.npz` files, and the protocol by which renders of them are judged."""
 
-import json
-import math
 import sys
 import tempfile
 from pathlib import Path
 
-import imageio.v3 as iio
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,16 +54,3 @@ def psnr_per_view(renderer, images):
     views = renderer.render_views(images.pose, width, height, images.focal, images.center)
     pairs = zip(images.rgba, views, strict=True)
     return np.array([psnr(truth_on_white(rgba), on_white(rgb, opacity)) for rgba, (rgb, opacity, _) in pairs])
-
-
-def write_folder(images, folder, split="train"):
-    """Writes PosedImages as a NeRF-synthetic folder."""
-    (folder / split).mkdir(parents=True)
-    frames = []
-    for name, rgba, pose in zip(images.names, images.rgba, images.pose, strict=True):
-        iio.imwrite(folder / split / (name + ".png"), rgba)
-        frames.append({"file_path": "./{}/{}".format(split, name), "transform_matrix": [*pose.tolist(), [0, 0, 0, 1]]})
-    angle = 2 * math.atan(images.rgba.shape[2] / 2 / images.focal)
-    (folder / "transforms_{}.json".format(split)).write_text(
-        json.dumps({"camera_angle_x": angle, "scale": images.scale, "offset": images.offset.tolist(), "frames": frames})
-    )

@@ -18,7 +18,7 @@ from obj2ngp.evaluation.registry import METRICS, Metric
 from obj2ngp.report.gallery import write_gallery
 from obj2ngp.report.table import columns, write_summary
 from obj2ngp.views.pictures import truth_on_white
-from obj2ngp.views.posed_images import read_images
+from obj2ngp.views.reading import read_images
 from result_files import write_object, write_objects, write_views
 from test_gallery import Page
 

@@ -11,7 +11,7 @@ from obj2ngp.ngp.model_file import load_model, save_model
 from obj2ngp.ngp.rendering import Renderer, on_white
 from obj2ngp.ngp.training import TrainingRun, train
 from obj2ngp.views.pictures import psnr, truth_on_white
-from obj2ngp.views.posed_images import read_images
+from obj2ngp.views.reading import read_images
 from scene_helpers import SHARED
 
 

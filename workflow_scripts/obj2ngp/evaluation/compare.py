@@ -12,7 +12,7 @@ import numpy as np
 
 from obj2ngp.common.files import UserError, atomic_path
 from obj2ngp.views.pictures import check_view_names, truth_on_white
-from obj2ngp.views.posed_images import read_images
+from obj2ngp.views.reading import read_images
 
 from .metrics import WINDOW
 from .registry import METRICS
