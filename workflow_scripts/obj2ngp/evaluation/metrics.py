@@ -21,7 +21,7 @@ from . import lpips as lpips_metric
 PSNR_OF_EQUAL_IMAGES = 100.0  # dB; also the most that any view counts
 SMALLEST_SIDE = 11  # pixels, the size of the window of SSIM
 
-PROTOCOL = {
+PROTOCOL: dict = {
     "images": "8-bit sRGB, whole image; truth composited from straight alpha on white and rounded",
     "psnr": f"dB, over all pixels and channels; at most {PSNR_OF_EQUAL_IMAGES:g}, also for equal images",
     "ssim": "Wang et al. 2004: Gaussian window of 11 pixels, sigma 1.5, mean over RGB channels",
