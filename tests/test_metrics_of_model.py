@@ -13,6 +13,8 @@ import pytest
 
 from obj2ngp.ngp.turntable import OrbitSettings, orbit_poses
 
+pytestmark = pytest.mark.slow
+
 PROGRAMS = Path(__file__).resolve().parents[1] / "workflow_scripts"
 SIZE, FOV, RADIUS = 32, 45.0, 1.6
 BALL = 0.4

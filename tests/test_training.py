@@ -23,6 +23,8 @@ from obj2ngp.ngp.training import TrainingError, TrainingRun, train
 from obj2ngp.views.posed_images import DataError, read_cameras, read_images
 from tcnn_scene import TRAINING, ball_images
 
+pytestmark = pytest.mark.slow
+
 SIZE = 32
 PROGRAM = Path(__file__).parent.parent / "workflow_scripts/train.py"
 
