@@ -25,7 +25,7 @@ demo: $(WORKFLOW) $(BLENDER)
 	@echo "Page:  demo/results/gallery/index.html"
 
 check: $(WORKFLOW)
-	.venv/bin/python -m pytest -m "not slow"
+	.venv/bin/python -m pytest -m "not slow and not network and not system"
 
 test: $(WORKFLOW) $(BLENDER)
 	@[ "$$(id -u)" != 0 ] || setup/system_packages.sh chromium || echo "Tests in a real browser are skipped."
