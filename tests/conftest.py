@@ -1,5 +1,6 @@
 """What several test files share."""
 
+import hypothesis
 import pytest
 
 from blender_versions import VERSIONS, command
@@ -7,6 +8,12 @@ from obj2ngp.ngp.backends import name_of
 from scene_helpers import BLENDER_PYTHON, WORKER, Blender
 from stage_scene import available_backends
 from workflow_project import AGGREGATES, Project, jobs_in, jobs_of
+
+# Examples may take as long as they take: a busy machine is no error.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
 
 # Fixtures, and the markers of the tests that use them.
 MARKERS = {
