@@ -207,3 +207,9 @@ def test_the_python_of_blender_2_90_loads_its_rooms():
     assert len(names) > 10
     run = subprocess.run([python, "-c", "import " + ", ".join(names)], cwd=PROGRAMS, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_files_are_short(path):
+    lines = len(path.read_text().splitlines())
+    assert lines <= (60 if path.parent == PROGRAMS else 400)
