@@ -51,7 +51,7 @@ $(BLENDER): requirements/blender.in requirements/blender.lock
 
 lock:
 	for name in workflow blender uv; do \
-	    setup/uv.sh pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate \
-	        --custom-compile-command "make lock" requirements/$$name.in \
+	    setup/uv.sh pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 \
+	        --no-annotate --custom-compile-command "make lock" requirements/$$name.in \
 	        --output-file requirements/$$name.lock || exit 1; \
 	done
