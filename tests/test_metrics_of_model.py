@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from obj2ngp.ngp.turntable import OrbitSettings, orbit_poses
+from obj2ngp.ngp.settings import OrbitSettings
+from obj2ngp.ngp.turntable import orbit_poses
 
 PROGRAMS = Path(__file__).resolve().parents[1] / "workflow_scripts"
 SIZE, FOV, RADIUS = 32, 45.0, 1.6

@@ -18,8 +18,6 @@ from .palette import read_palette
 from .problems import Problems
 from .settings import METHOD, Settings
 
-SPLITS = ("train", "val", "test")
-
 
 def load_scene(arguments, settings, problems):
     """Read the model and build the Blender scene. Returns (mesh, camera object, what Cycles uses)."""
