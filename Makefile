@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 WORKFLOW := .venv/installed
 BLENDER := .venv-blender/installed
 
-.PHONY: help demo test test-slurm test-blenders lint lock
+.PHONY: help demo test test-slurm test-blenders lint docs hashes lock
 .DELETE_ON_ERROR:
 
 help:
@@ -13,6 +13,8 @@ help:
 	@echo "make test-slurm     run the workflow on a one-node SLURM (installs slurm-wlm as root)"
 	@echo "make test-blenders  render with the other supported versions of Blender"
 	@echo "make lint           check the workflow and the Python files"
+	@echo "make docs           write the configuration's schema and tables from its declarations"
+	@echo "make hashes         say that changed programs give the results that they gave"
 	@echo "make lock           pin the packages of requirements/*.in anew (needs uv)"
 
 demo: $(WORKFLOW) $(BLENDER)
@@ -44,6 +46,12 @@ $(BLENDER): requirements/blender.in requirements/blender.lock
 	setup/python_environment.sh $(PYTHON) .venv-blender blender
 	setup/blender_libraries.sh .venv-blender/bin/python
 	@touch $@
+
+docs: $(WORKFLOW)
+	PYTHONPATH=workflow_scripts .venv/bin/python -m obj2ngp.workflow.reference config
+
+hashes: $(WORKFLOW)
+	.venv/bin/python tests/program_hashes.py
 
 lock:
 	for name in workflow blender; do \

@@ -4,51 +4,60 @@ import shlex
 import sys
 from pathlib import Path
 
-import yaml
 from snakemake.exceptions import WorkflowError
-from snakemake.utils import validate
 
-PROGRAMS = Path(workflow.basedir, "workflow_scripts")
-sys.path.insert(0, str(PROGRAMS))
+# Where this workflow lies, also if another one uses it as a module.
+HOME = Path(str(workflow.current_basedir)).parent
+sys.path.insert(0, str(HOME / "workflow_scripts"))
 
-from obj2ngp.scene.settings import METHOD as RENDER_METHOD
-from obj2ngp.workflow.configuration import SPLITS, Settings, check
 from obj2ngp.common.files import UserError
-from obj2ngp.workflow.objects import NAME, find_objects
+from obj2ngp.common.settings import AUTO
+from obj2ngp.evaluation import METHOD as METRICS_METHOD
+from obj2ngp.ngp.config import METHOD as TRAIN_METHOD
+from obj2ngp.ngp.settings import ORBIT_METHOD, VIEWS_METHOD
+from obj2ngp.scene.settings import METHOD as RENDER_METHOD
+from obj2ngp.scene.settings import SPLITS
+from obj2ngp.workflow.configuration import Settings
 from obj2ngp.workflow.gpus import visible_gpus
+from obj2ngp.workflow.objects import NAME, find_objects
 
 # `python` in a rule is the Python that runs Snakemake, unless a conda environment is activated.
 own_path = [str(Path(sys.executable).parent), *os.get_exec_path()]
 os.environ.update(PATH=os.pathsep.join(own_path))
 
-# A program's number is raised by hand when its results change although its settings do not.
-METHOD = {
-    "render": RENDER_METHOD,
-    "train": 2,
-    "render_test": 1,
-    "metrics": 1,
-    "orbit": 1,
-}
-
-SCHEMA = yaml.safe_load(
-    Path(workflow.basedir, "config/schemas/config.schema.yaml").read_text()
-)
-
 try:
-    check(config, SCHEMA)
-    validate(config, "../config/schemas/config.schema.yaml")  # puts the defaults in
-    OBJECTS = find_objects(config["objects"])
-    SETTINGS = Settings(config, SCHEMA, OBJECTS)
+    SETTINGS = Settings(config, find_objects)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-RESULTS = config["project"]["results"]
-TRAINER_ENVIRONMENT = f"../envs/{config['project']['trainer_environment']}.yaml"
+OBJECTS = SETTINGS.objects
+RESULTS = SETTINGS.configuration.project.results
+TRAINER_ENVIRONMENT = (
+    f"../envs/{SETTINGS.configuration.project.trainer_environment}.yaml"
+)
 
 
 wildcard_constraints:
     object=NAME.pattern,
     split="|".join(SPLITS),
+
+
+# Commands and paths stand in no `params`: where programs lie changes no result, so that it reruns nothing.
+PROGRAM = {path.stem: str(path) for path in HOME.glob("workflow_scripts/*.py")}
+
+
+def render_program():
+    """The command that runs the render program, up to its own arguments."""
+    executable = SETTINGS.configuration.render.blender
+    if executable != AUTO:
+        # Without an exit code of its own, Blender ends with 0 whatever happens in the program.
+        options = ["-b", "--factory-startup", "--python-exit-code", "1", "-P"]
+        return shlex.join([executable, *options, PROGRAM["render"], "--"])
+    own = HOME / ".venv-blender" / "bin" / "python"
+    return shlex.join([str(own) if own.exists() else "python", PROGRAM["render"]])
+
+
+RENDER = render_program()
 
 
 def result(path):
@@ -69,43 +78,26 @@ def finished_objects(wildcards):
     for name in OBJECTS:
         yield f"{RESULTS}/{name}/metrics.csv"
         yield f"{RESULTS}/{name}/orbit.gif"
-        if SETTINGS.of(name)["render"]["views"]["val"]:
+        if SETTINGS.of(name).configuration.render.views.val:
             yield f"{RESULTS}/{name}/renders/transforms_val.json"
 
 
-def program(name):
-    """A program's path from the working directory: the same wherever the project lies."""
-    return os.path.relpath(PROGRAMS / name)
-
-
 def settings(name):
-    """The `params` function that gives the JSON settings of a program."""
+    """The `params` function that gives the JSON settings of the rule `name`."""
     return lambda wildcards: SETTINGS.json(
         name, wildcards.object, wildcards.get("split")
     )
 
 
-def blender(wildcards):
-    """The command that runs the render program for an object, up to its own arguments."""
-    script = program("render.py")
-    executable = SETTINGS.of(wildcards.object)["render"]["blender"]
-    if executable != "auto":
-        # Without an exit code of its own, Blender ends with 0 whatever happens in the program.
-        options = "-b --factory-startup --python-exit-code 1"
-        return f"{shlex.quote(executable)} {options} -P {script} --"
-    python = Path(workflow.basedir, ".venv-blender/bin/python")
-    return f"{os.path.relpath(python) if python.exists() else 'python'} {script}"
-
-
 def backend(wildcards):
     """The configured backend of an object's trainer."""
-    return SETTINGS.of(wildcards.object)["train"]["backend"]
+    return SETTINGS.of(wildcards.object).configuration.train.backend
 
 
 def gpus(wildcards):
     """How many GPUs a job on the trainer's model needs: auto takes one where there is one."""
     kind = backend(wildcards)
-    return int(kind in ("cuda", "tcnn") or (kind == "auto" and bool(visible_gpus())))
+    return int(kind in ("cuda", "tcnn") or (kind == AUTO and bool(visible_gpus())))
 
 
 def growing(amount):

@@ -19,13 +19,11 @@ rule render_test:
         mem_mb=growing(4000),
         runtime=growing(10),
     params:
-        on_gpu=program("on_free_gpu.py"),
-        program=program("render_views.py"),
-        settings=settings("test"),
+        settings=settings("render_test"),
         backend=backend,
-        method=METHOD["render_test"],
+        method=VIEWS_METHOD,
     shell:
-        "python {params.on_gpu} {resources.gpu} python {params.program}"
+        "python {PROGRAM[on_free_gpu]:q} {resources.gpu} python {PROGRAM[render_views]:q}"
         " --object {wildcards.object:q} --model {input.model:q} --transforms {input.transforms:q}"
         " --settings {params.settings:q} --backend {params.backend}"
         " --out {output.images:q} &> {log:q}"
@@ -50,10 +48,9 @@ rule metrics:
         mem_mb=growing(2000),
         runtime=growing(5),
     params:
-        program=program("metrics.py"),
-        method=METHOD["metrics"],
+        method=METRICS_METHOD,
     shell:
-        "python {params.program} --transforms {input.transforms:q}"
+        "python {PROGRAM[metrics]:q} --transforms {input.transforms:q}"
         " --predictions {input.predictions:q} --object {wildcards.object:q}"
         " --out {output.table:q} &> {log:q}"
 
@@ -80,12 +77,11 @@ rule orbit:
         mem_mb=growing(4000),
         runtime=growing(10),
     params:
-        on_gpu=program("on_free_gpu.py"),
-        program=program("orbit.py"),
         settings=settings("orbit"),
         backend=backend,
-        method=METHOD["orbit"],
+        method=ORBIT_METHOD,
     shell:
-        "python {params.on_gpu} {resources.gpu} python {params.program}"
-        " --object {wildcards.object:q} --model {input.model:q} --settings {params.settings:q} --backend {params.backend}"
+        "python {PROGRAM[on_free_gpu]:q} {resources.gpu} python {PROGRAM[orbit]:q}"
+        " --object {wildcards.object:q} --model {input.model:q}"
+        " --settings {params.settings:q} --backend {params.backend}"
         " --gif {output.gif:q} --video {output.video:q} &> {log:q}"

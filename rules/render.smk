@@ -18,10 +18,9 @@ rule render:
         mem_mb=growing(3000),
         runtime=growing(20),
     params:
-        blender=blender,
         settings=settings("render"),
-        method=METHOD["render"],
+        method=RENDER_METHOD,
     shell:
-        "{params.blender} --object {wildcards.object:q} --model {input.model:q}"
+        "{RENDER} --object {wildcards.object:q} --model {input.model:q}"
         " --split {wildcards.split} --settings {params.settings:q} --threads {threads}"
         " --images {output.images:q} --transforms {output.transforms:q} &> {log:q}"

@@ -8,11 +8,9 @@ rule object_names:
     log:
         "logs/object_names.log",
     params:
-        objects=list(OBJECTS),
-    run:
-        Path(output.names).write_text(
-            "\n".join(params.objects) + "\n", encoding="utf-8"
-        )
+        lines=list(OBJECTS),
+    script:
+        "write_lines.py"
 
 
 rule summary:
@@ -34,11 +32,8 @@ rule summary:
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),
-    params:
-        program=program("summary.py"),
-        results=lambda wildcards, input: os.path.dirname(input.names),
     shell:
-        "python {params.program} --results {params.results:q} --logs logs --objects {input.names:q}"
+        "python {PROGRAM[summary]:q} --results {RESULTS:q} --logs logs --objects {input.names:q}"
         " --out {output.table:q} &> {log:q}"
 
 
@@ -61,11 +56,8 @@ rule gallery:
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),
-    params:
-        program=program("gallery.py"),
-        results=lambda wildcards, input: os.path.dirname(input.names),
     shell:
-        "python {params.program} --results {params.results:q} --objects {input.names:q}"
+        "python {PROGRAM[gallery]:q} --results {RESULTS:q} --objects {input.names:q}"
         " --summary {input.summary:q} --out {output.page:q} &> {log:q}"
 
 
@@ -73,10 +65,9 @@ rule gallery:
 onerror:
     names, table = f"{RESULTS}/objects.txt", f"{RESULTS}/summary.csv"
     page = f"{RESULTS}/gallery/index.html"
-    summary, gallery = program("summary.py"), program("gallery.py")
     if os.path.exists(names):
         shell(
-            "python {summary} --results {RESULTS:q} --logs logs --objects {names:q} --out {table:q}"
-            " && python {gallery} --results {RESULTS:q} --objects {names:q} --summary {table:q}"
+            "python {PROGRAM[summary]:q} --results {RESULTS:q} --logs logs --objects {names:q} --out {table:q}"
+            " && python {PROGRAM[gallery]:q} --results {RESULTS:q} --objects {names:q} --summary {table:q}"
             " --out {page:q} || echo 'What is ready could not be summed up.'"
         )

@@ -20,13 +20,11 @@ rule train:
         mem_mb=growing(4000),
         runtime=growing(10),
     params:
-        on_gpu=program("on_free_gpu.py"),
-        program=program("train.py"),
-        renders=lambda wildcards, input: os.path.dirname(input.transforms),
         settings=settings("train"),
         backend=backend,
-        method=METHOD["train"],
+        method=TRAIN_METHOD,
     shell:
-        "python {params.on_gpu} {resources.gpu} python {params.program}"
-        " --object {wildcards.object:q} --renders {params.renders:q} --settings {params.settings:q} --backend {params.backend}"
+        "python {PROGRAM[on_free_gpu]:q} {resources.gpu} python {PROGRAM[train]:q}"
+        " --object {wildcards.object:q} --renders {RESULTS:q}/{wildcards.object:q}/renders"
+        " --settings {params.settings:q} --backend {params.backend}"
         " --model {output.model:q} --log {output.log:q} &> {log:q}"

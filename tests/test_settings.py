@@ -48,7 +48,7 @@ def test_what_is_absent_or_auto_is_left_to_the_defaults():
     assert from_mapping(Turntable, {"steps": "auto", "lens": {"range": [0, 1]}}, "", recipe) == Turntable(
         steps=50, lens=Lens(20.0, (0.0, 1.0))
     )
-    assert given(Turntable, {"steps": "auto", "radius": 2, "lens": {}}) == {"radius": 2.0, "lens": {}}
+    assert given(Turntable, {"steps": "auto", "radius": 2, "lens": {}, "shelf": None}) == {"radius": 2.0, "shelf": None}
 
 
 def test_sections_that_may_be_absent():

@@ -8,6 +8,7 @@ Standard library only and valid for Python 3.7, so that it also runs inside Blen
 """
 
 import dataclasses
+import functools
 import json
 import typing
 
@@ -15,6 +16,8 @@ from obj2ngp.common.files import UserError
 
 AUTO = "auto"
 LARGEST_SEED = 2**31 - 1
+
+types_of = functools.lru_cache(maxsize=None)(typing.get_type_hints)  # slow, and asked for each object of thousands
 
 
 def setting(default, doc, low=None, high=None, choices=None, auto=False):
@@ -52,13 +55,14 @@ def from_mapping(kind, values, path="", defaults=None):
 def given(kind, values, path=""):
     """What the mapping `values` gives of the dataclass `kind`, checked and converted, as a dict that JSON can hold.
 
-    What reads `auto` is left out, and so is what concerns several fields. Raises UserError as `from_mapping` does.
+    What reads `auto` and sections that give nothing are left out. Raises UserError as `from_mapping` does, except for
+    what concerns several fields.
     """
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise UserError(_at(path, f"must hold keys, not {_shown(values)}"))
-    types = typing.get_type_hints(kind)
+    types = types_of(kind)
     fields = {field.name: field for field in dataclasses.fields(kind)}
     result = {}
     for key, value in values.items():
@@ -67,7 +71,9 @@ def given(kind, values, path=""):
             raise UserError(_at(where, f"unknown key; known here: {', '.join(fields)}"))
         section = section_of(types[key])
         if section and (value is not None or section is types[key]):
-            result[key] = given(section, value, where)
+            values_given = given(section, value, where)
+            if values_given or section is not types[key]:
+                result[key] = values_given
         elif not (value == AUTO and fields[key].metadata.get("auto")):
             result[key] = _checked(types[key], fields[key].metadata, value, where)
     return result
@@ -84,7 +90,7 @@ def parts_of(kind):
 
 
 def _make(kind, values, path, defaults):
-    types = typing.get_type_hints(kind)
+    types = types_of(kind)
     changes = {}
     for field in dataclasses.fields(kind):
         section = section_of(types[field.name])
