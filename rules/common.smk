@@ -8,6 +8,10 @@ from snakemake.exceptions import WorkflowError
 
 # Where this workflow lies, also if another one uses it as a module.
 HOME = Path(str(workflow.current_basedir)).parent
+if not (HOME / "workflow_scripts").is_dir():
+    raise WorkflowError(
+        f"obj2ngp works as a module from a local clone only: its programs do not come along from {HOME}"
+    )
 sys.path.insert(0, str(HOME / "workflow_scripts"))
 
 from obj2ngp.common.files import UserError
@@ -42,8 +46,12 @@ wildcard_constraints:
     split="|".join(SPLITS),
 
 
-# Commands and paths stand in no `params`: where programs lie changes no result, so that it reruns nothing.
-PROGRAM = {path.stem: str(path) for path in HOME.glob("workflow_scripts/*.py")}
+# Where programs lie changes no result, so that it stands in the commands and in no `params`.
+def program(name, *runner):
+    """The command, quoted for a `shell` string, that runs a program by the words of `runner`, else by Python."""
+    path = HOME / "workflow_scripts" / f"{name}.py"
+    words = shlex.join(map(str, [*(runner or ["python"]), path]))
+    return words.replace("{", "{{").replace("}", "}}")
 
 
 def render_program():
@@ -52,12 +60,14 @@ def render_program():
     if executable != AUTO:
         # Without an exit code of its own, Blender ends with 0 whatever happens in the program.
         options = ["-b", "--factory-startup", "--python-exit-code", "1", "-P"]
-        return shlex.join([executable, *options, PROGRAM["render"], "--"])
+        return f"{program('render', executable, *options)} --"
     own = HOME / ".venv-blender" / "bin" / "python"
-    return shlex.join([str(own) if own.exists() else "python", PROGRAM["render"]])
+    return program("render", own if own.exists() else "python")
 
 
-RENDER = render_program()
+def on_gpu(name):
+    """The command that runs a program on as many free GPUs as the job's resources say."""
+    return f"{program('on_free_gpu')} {{resources.gpu}} {program(name)}"
 
 
 def result(path):
@@ -103,3 +113,14 @@ def gpus(wildcards):
 def growing(amount):
     """A resource that grows with every attempt at the same job."""
     return lambda wildcards, attempt: amount * attempt
+
+
+def needed(name, what):
+    """The resource `what` (mem_mb, runtime) that the settings of the rule `name` need; it grows likewise."""
+
+    def amount(wildcards, threads, attempt):
+        on_gpu, split = gpus(wildcards) > 0, wildcards.get("split")
+        need = SETTINGS.need(name, wildcards.object, on_gpu, threads, split)
+        return getattr(need, what) * attempt
+
+    return amount

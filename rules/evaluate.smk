@@ -16,15 +16,15 @@ rule render_test:
     threads: 2
     resources:
         gpu=gpus,
-        mem_mb=growing(4000),
-        runtime=growing(10),
+        mem_mb=needed("render_test", "mem_mb"),
+        runtime=needed("render_test", "runtime"),
     params:
         settings=settings("render_test"),
         backend=backend,
         method=VIEWS_METHOD,
     shell:
-        "python {PROGRAM[on_free_gpu]:q} {resources.gpu} python {PROGRAM[render_views]:q}"
-        " --object {wildcards.object:q} --model {input.model:q} --transforms {input.transforms:q}"
+        on_gpu("render_views")
+        + " --object {wildcards.object:q} --model {input.model:q} --transforms {input.transforms:q}"
         " --settings {params.settings:q} --backend {params.backend}"
         " --out {output.images:q} &> {log:q}"
 
@@ -50,7 +50,7 @@ rule metrics:
     params:
         method=METRICS_METHOD,
     shell:
-        "python {PROGRAM[metrics]:q} --transforms {input.transforms:q}"
+        program("metrics") + " --transforms {input.transforms:q}"
         " --predictions {input.predictions:q} --object {wildcards.object:q}"
         " --out {output.table:q} &> {log:q}"
 
@@ -74,14 +74,13 @@ rule orbit:
     threads: 2
     resources:
         gpu=gpus,
-        mem_mb=growing(4000),
-        runtime=growing(10),
+        mem_mb=needed("orbit", "mem_mb"),
+        runtime=needed("orbit", "runtime"),
     params:
         settings=settings("orbit"),
         backend=backend,
         method=ORBIT_METHOD,
     shell:
-        "python {PROGRAM[on_free_gpu]:q} {resources.gpu} python {PROGRAM[orbit]:q}"
-        " --object {wildcards.object:q} --model {input.model:q}"
+        on_gpu("orbit") + " --object {wildcards.object:q} --model {input.model:q}"
         " --settings {params.settings:q} --backend {params.backend}"
         " --gif {output.gif:q} --video {output.video:q} &> {log:q}"

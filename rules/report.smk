@@ -7,6 +7,8 @@ rule object_names:
         names=f"{RESULTS}/objects.txt",
     log:
         "logs/object_names.log",
+    conda:
+        "../envs/report.yaml"
     params:
         lines=list(OBJECTS),
     script:
@@ -33,7 +35,8 @@ rule summary:
         mem_mb=growing(2000),
         runtime=growing(10),
     shell:
-        "python {PROGRAM[summary]:q} --results {RESULTS:q} --logs logs --objects {input.names:q}"
+        program("summary") + ' --results "$(dirname {input.names:q})"'
+        " --logs logs --objects {input.names:q}"
         " --out {output.table:q} &> {log:q}"
 
 
@@ -57,7 +60,8 @@ rule gallery:
         mem_mb=growing(2000),
         runtime=growing(10),
     shell:
-        "python {PROGRAM[gallery]:q} --results {RESULTS:q} --objects {input.names:q}"
+        program("gallery") + ' --results "$(dirname {input.names:q})"'
+        " --objects {input.names:q}"
         " --summary {input.summary:q} --out {output.page:q} &> {log:q}"
 
 
@@ -67,7 +71,10 @@ onerror:
     page = f"{RESULTS}/gallery/index.html"
     if os.path.exists(names):
         shell(
-            "python {PROGRAM[summary]:q} --results {RESULTS:q} --logs logs --objects {names:q} --out {table:q}"
-            " && python {PROGRAM[gallery]:q} --results {RESULTS:q} --objects {names:q} --summary {table:q}"
+            program("summary")
+            + " --results {RESULTS:q} --logs logs --objects {names:q} --out {table:q}"
+            " && "
+            + program("gallery")
+            + " --results {RESULTS:q} --objects {names:q} --summary {table:q}"
             " --out {page:q} || echo 'What is ready could not be summed up.'"
         )

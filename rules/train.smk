@@ -17,14 +17,14 @@ rule train:
     threads: 2
     resources:
         gpu=gpus,
-        mem_mb=growing(4000),
-        runtime=growing(10),
+        mem_mb=needed("train", "mem_mb"),
+        runtime=needed("train", "runtime"),
     params:
         settings=settings("train"),
         backend=backend,
         method=TRAIN_METHOD,
     shell:
-        "python {PROGRAM[on_free_gpu]:q} {resources.gpu} python {PROGRAM[train]:q}"
-        " --object {wildcards.object:q} --renders {RESULTS:q}/{wildcards.object:q}/renders"
+        on_gpu("train")
+        + ' --object {wildcards.object:q} --renders "$(dirname {input.transforms:q})"'
         " --settings {params.settings:q} --backend {params.backend}"
         " --model {output.model:q} --log {output.log:q} &> {log:q}"

@@ -19,6 +19,7 @@ from obj2ngp.ngp.config import TrainConfig, resolve
 from obj2ngp.ngp.settings import BACKENDS, OrbitSettings, ViewSettings
 from obj2ngp.scene.settings import ObjectSettings, Views
 
+from . import resources
 from .objects import Objects
 
 PER_OBJECT = ("render", "train", "test", "orbit")  # sections that an object may override
@@ -141,6 +142,16 @@ class Settings:
     @functools.lru_cache(maxsize=None)  # noqa: B019  # there is one instance, as long as the program
     def _json(self, overrides, program, split):
         return json.dumps(self._resolved[overrides].settings(program, split))
+
+    def need(self, rule, name, on_gpu, threads, split=None):
+        """The `resources.Need` of an object's job: a CPU's or a GPU's, with so many `threads`."""
+        return self._need(self.objects[name].overrides, rule, on_gpu, threads, split)
+
+    @functools.lru_cache(maxsize=None)  # noqa: B019  # see above
+    def _need(self, overrides, rule, on_gpu, threads, split):
+        resolved = self._resolved[overrides]
+        config = resolved.train_config("cuda" if on_gpu else "cpu")
+        return resources.need(rule, resolved.configuration, config, on_gpu, threads, split)
 
 
 def _overridden(values, overrides, source):
