@@ -114,13 +114,31 @@ def test_overrides_change_one_object_only():
         ({"render.up": "X"}, ["special", "render.up", "X"]),
         ({"render.views.test": "many"}, ["special", "render.views.test", "many"]),
         ({"render.up.axis": "Z"}, ["special", "render.up", "axis"]),
-        ({"render.up": "[Z"}, ["special", "render.up", "YAML"]),
+        ({"render.up": "[Z"}, ["special", "render.up", "[Z"]),
+        ({"render.fit": "[true"}, ["special", "render.fit", "true or false"]),
         ({"train.network.levels": "400"}, ["special", "train.network.levels", "400"]),
         ({"render.cameras.azimuth": "[90, 0]"}, ["special", "render.cameras.azimuth"]),
     ],
 )
 def test_wrong_override_names_the_object_and_the_key(overrides, words):
     refused(words, overrides)
+
+
+def test_texts_as_the_command_line_and_tables_have_them_are_what_they_say():
+    """Snakemake's `--config` makes texts of all that is nested."""
+    said, meant = (
+        make_settings(
+            render={"cameras": {"radius": radius, "azimuth": range_}, "fit": fit, "resolution": size},
+            train={"steps": "auto", "learning_rate": rate, "network": {"levels": levels}},
+            objects={"table": none, "folder": "1", "shapenet": none},
+        )
+        for radius, range_, fit, size, rate, levels, none in (
+            ("4.03", "[0, 90]", "no", ["64", "32"], "1e-3", "4", "null"),
+            (4.03, [0, 90], False, [64, 32], 0.001, 4, None),
+        )
+    )
+    assert said.configuration == meant.configuration and said.configuration.objects.folder == "1"
+    assert said.json("train", "plain") == meant.json("train", "plain")
 
 
 def test_an_override_below_a_value_is_refused():

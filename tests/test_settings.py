@@ -22,7 +22,7 @@ class Lens:
 @dataclass(frozen=True)
 class Shelf:
     root: str = setting(MISSING, "folder")
-    names: Optional[Union[str, Tuple[str, ...]]] = setting(None, "list or file")
+    names: Optional[Union[Tuple[str, ...], str]] = setting(None, "list or file")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def test_sections_that_may_be_absent():
         ({"frames": 1}, "top.frames: must be between 2 and 1000, not 1"),
         ({"loop": 1}, "top.loop: must be true or false, not 1"),
         ({"axis": "X"}, 'top.axis: must be one of Y, Z, not "X"'),
-        ({"axis": ""}, 'top.axis: must be a text (in quotes where it looks like a number), not ""'),
+        ({"axis": ""}, 'top.axis: must be a text, not "" (in quotes where a text looks like a number)'),
         ({"lens": 3}, "top.lens: must hold keys, not 3"),
         ({"lens": {"fov": 400}}, "top.lens.fov: must be between 1 and 120, not 400.0"),
         ({"lens": {"range": [0]}}, "top.lens.range: must be [a number, a number], not [0]"),
@@ -84,8 +84,8 @@ def test_sections_that_may_be_absent():
         ({"shelf": 3}, "top.shelf: must hold keys, not 3"),
         (
             {"shelf": {"root": "a", "names": [3]}},
-            "top.shelf.names: must be a text (in quotes where it looks like a number)"
-            " or a list of texts (in quotes where they look like numbers) or null, not [3]",
+            "top.shelf.names: must be a list of texts or a text or null, not [3]"
+            " (in quotes where a text looks like a number)",
         ),
         ([60], "top: must hold keys, not [60]"),
     ],

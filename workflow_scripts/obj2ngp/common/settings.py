@@ -114,7 +114,8 @@ def _checked(kind, limits, value, where):
         value = _converted(kind, value)
     except ValueError:
         wanted = _words(kind) + (f" or {AUTO}" if limits.get("auto") else "")
-        raise UserError(_at(where, f"must be {wanted}, not {_shown(value)}")) from None
+        hint = " (in quotes where a text looks like a number)" if "text" in wanted else ""
+        raise UserError(_at(where, f"must be {wanted}, not {_shown(value)}{hint}")) from None
     choices, low, high = (limits.get(name) for name in ("choices", "low", "high"))
     if choices is not None and value not in choices:
         raise UserError(_at(where, f"must be one of {', '.join(choices)}, not {_shown(value)}"))
@@ -156,12 +157,8 @@ def _words(kind):
     if container is typing.Union:
         return " or ".join(map(_words, parts))
     if container is tuple:
-        return (
-            "a list of texts (in quotes where they look like numbers)"
-            if parts[-1] is Ellipsis
-            else "[{}]".format(", ".join(map(_words, parts)))
-        )
-    names = {int: "an integer", float: "a number", str: "a text (in quotes where it looks like a number)"}
+        return "a list of texts" if parts[-1] is Ellipsis else "[{}]".format(", ".join(map(_words, parts)))
+    names = {int: "an integer", float: "a number", str: "a text"}
     return {**names, bool: "true or false", type(None): "null"}[kind]
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import yaml
 
 from obj2ngp.common.files import UserError
-from obj2ngp.common.settings import AUTO, LARGEST_SEED, from_mapping, given, setting
+from obj2ngp.common.settings import AUTO, LARGEST_SEED, from_mapping, given, section_of, setting, types_of
 from obj2ngp.ngp.config import TrainConfig, resolve
 from obj2ngp.ngp.settings import BACKENDS, OrbitSettings, ViewSettings
 from obj2ngp.scene.settings import ObjectSettings, Views
@@ -78,6 +78,43 @@ class Configuration:
     orbit: OrbitSettings = OrbitSettings()
 
 
+def typed(kind, values):
+    """The mapping `values` for the dataclass `kind`, with its texts read as YAML where no text is wanted.
+
+    `--config` makes Snakemake take all values below the first level for texts, and a table holds nothing else.
+    """
+    if not isinstance(values, dict):
+        return values
+    types = types_of(kind)
+    return {key: _typed_value(types.get(key), value) for key, value in values.items()}
+
+
+def _typed_value(kind, value):
+    section, parts = section_of(kind), _leaves(kind)
+    if section and isinstance(value, dict):
+        return typed(section, value)
+    if str in parts:
+        return None if value == "null" and type(None) in parts else value
+    return [_from_text(item) for item in value] if isinstance(value, list) else _from_text(value)
+
+
+def _leaves(kind):
+    """All types of which the type `kind` is made."""
+    parts = getattr(kind, "__args__", ())
+    return {leaf for part in parts for leaf in _leaves(part)} if parts else {kind}
+
+
+def _from_text(value):
+    """The value that the text `value` is in YAML; itself if it is none, or no text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        value = yaml.safe_load(value)
+        return float(value) if isinstance(value, str) else value  # YAML 1.1 takes 1e-3 for a text
+    except (yaml.YAMLError, ValueError):
+        return value
+
+
 class Resolved:
     """The configuration as the mapping `values` gives it, and the settings of the programs that follow from it.
 
@@ -85,6 +122,7 @@ class Resolved:
     """
 
     def __init__(self, values, source="configuration"):
+        values = typed(Configuration, values)
         try:
             self.configuration = from_mapping(Configuration, values)
             self._train = given(Train, values.get("train"), "train")
@@ -155,7 +193,7 @@ class Settings:
 
 
 def _overridden(values, overrides, source):
-    """A copy of `values` with `overrides`, pairs of a dotted key and a YAML text, put in. Raises UserError."""
+    """A copy of `values` with `overrides`, pairs of a dotted key and a text, put in. Raises UserError."""
     values = copy.deepcopy(values)
     for key, text in overrides:
         *path, last = key.split(".")
@@ -170,8 +208,5 @@ def _overridden(values, overrides, source):
             section = section[part]
             if not isinstance(section, dict):
                 raise UserError(f"{source}: {key}: {part} holds a value, not keys")
-        try:
-            section[last] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UserError(f"{source}: {key}: {text!r} is not a YAML value") from error
+        section[last] = text
     return values
