@@ -107,7 +107,7 @@ def backend(wildcards):
 def gpus(wildcards):
     """How many GPUs a job on the trainer's model needs: auto takes one where there is one."""
     kind = backend(wildcards)
-    return int(kind in ("cuda", "tcnn") or (kind == AUTO and bool(visible_gpus())))
+    return int(kind != "cpu" and (kind != AUTO or bool(visible_gpus())))
 
 
 def growing(amount):

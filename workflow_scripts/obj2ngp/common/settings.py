@@ -34,11 +34,20 @@ def setting(default, doc, low=None, high=None, choices=None, auto=False):
 def read_settings(kind, text):
     """Make the dataclass `kind` from the JSON object in `text`, a program's option `--settings`. Raises UserError."""
     try:
-        return from_mapping(kind, json.loads(text))
-    except ValueError as error:
-        raise UserError(f"--settings: not valid JSON: {error}") from error
+        return from_mapping(kind, read_mapping(text))
     except UserError as error:
         raise UserError(f"--settings: {error}") from error
+
+
+def read_mapping(text):
+    """The dict that the JSON object in `text` is. Raises UserError."""
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"not valid JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"must hold keys, not {_shown(values)}")
+    return values
 
 
 def from_mapping(kind, values, path="", defaults=None):
