@@ -47,11 +47,14 @@ wildcard_constraints:
 
 
 # Where programs lie changes no result, so that it stands in the commands and in no `params`.
-def program(name, *runner):
-    """The command, quoted for a `shell` string, that runs a program by the words of `runner`, else by Python."""
+def program(name, *arguments, runner=("python",)):
+    """The command, quoted for a `shell` string, that runs a program with arguments that are the same for all objects.
+
+    `runner` are the words that come before the program's path.
+    """
     path = HOME / "workflow_scripts" / f"{name}.py"
-    words = shlex.join(map(str, [*(runner or ["python"]), path]))
-    return words.replace("{", "{{").replace("}", "}}")
+    line = shlex.join(map(str, [*runner, path, *arguments]))
+    return line.replace("{", "{{").replace("}", "}}")  # as Snakemake writes a brace
 
 
 def render_program():
@@ -60,9 +63,9 @@ def render_program():
     if executable != AUTO:
         # Without an exit code of its own, Blender ends with 0 whatever happens in the program.
         options = ["-b", "--factory-startup", "--python-exit-code", "1", "-P"]
-        return f"{program('render', executable, *options)} --"
+        return program("render", "--", runner=[executable, *options])
     own = HOME / ".venv-blender" / "bin" / "python"
-    return program("render", own if own.exists() else "python")
+    return program("render", runner=[own if own.exists() else "python"])
 
 
 def on_gpu(name):
@@ -75,21 +78,22 @@ def result(path):
     return f"{RESULTS}/{{object}}/{path}"
 
 
-def per_object(path):
-    """The input function that gives one result of all objects.
-
-    A function, since most jobs on a cluster read the workflow without asking for all objects.
-    """
-    return lambda wildcards: [f"{RESULTS}/{name}/{path}" for name in OBJECTS]
+def last_results(name):
+    """The results of an object that no other job of its own needs, as paths in its folder."""
+    yield "metrics.csv"
+    yield "orbit.gif"
+    if SETTINGS.of(name).configuration.render.views.val:
+        yield "renders/transforms_val.json"
 
 
 def finished_objects(wildcards):
-    """The last results of all objects, one object after the other."""
+    """The last results of all objects, one object after the other.
+
+    A function, since most jobs on a cluster read the workflow without asking for all objects.
+    """
     for name in OBJECTS:
-        yield f"{RESULTS}/{name}/metrics.csv"
-        yield f"{RESULTS}/{name}/orbit.gif"
-        if SETTINGS.of(name).configuration.render.views.val:
-            yield f"{RESULTS}/{name}/renders/transforms_val.json"
+        for path in last_results(name):
+            yield f"{RESULTS}/{name}/{path}"
 
 
 def settings(name):

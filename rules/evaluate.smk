@@ -59,11 +59,7 @@ rule orbit:
     input:
         model=rules.train.output.model,
     output:
-        gif=report(
-            ensure(result("orbit.gif"), non_empty=True),
-            category="Turntables",
-            labels={"object": "{object}"},
-        ),
+        gif=ensure(result("orbit.gif"), non_empty=True),
         video=ensure(result("orbit.mp4"), non_empty=True),
     log:
         "logs/{object}/orbit.log",

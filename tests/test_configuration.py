@@ -16,7 +16,6 @@ from obj2ngp.common.settings import from_mapping, read_settings
 from obj2ngp.ngp import backends
 from obj2ngp.ngp.config import TrainConfig
 from obj2ngp.ngp.settings import OrbitSettings, ViewSettings
-from obj2ngp.scene.settings import PRESETS, SAMPLES
 from obj2ngp.scene.settings import Settings as RenderSettings
 from obj2ngp.workflow.configuration import Configuration, Settings, Train
 from obj2ngp.workflow.objects import Object
@@ -146,7 +145,6 @@ def test_an_override_below_a_value_is_refused():
 
 
 def test_names_that_stand_in_two_rooms_agree():
-    assert set(PRESETS) == set(SAMPLES)
     fields = {field.name: field for field in dataclasses.fields(Train)}
     assert tuple(fields["backend"].metadata["choices"]) == ("auto", *backends.NAMES)
     assert set(fields) == {field.name for field in dataclasses.fields(TrainConfig)} | {"backend"}

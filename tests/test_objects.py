@@ -68,7 +68,7 @@ def test_unsafe_name_is_refused_by_name(tmp_path, name):
     refused(write_table(tmp_path, (name, touch(tmp_path / "chair.obj"))), f"object {name!r}", "chair.obj")
 
 
-@pytest.mark.parametrize("name", ["gallery", "summary.csv", "objects.txt", "x" * 201])
+@pytest.mark.parametrize("name", ["gallery", "summary.csv", "objects.tsv", "x" * 201])
 def test_name_that_clashes_with_results_is_refused(tmp_path, name):
     refused(write_table(tmp_path, (name, touch(tmp_path / "chair.obj"))), name, "chair.obj")
 

@@ -22,12 +22,14 @@ def project(finished_project, tmp_path):
 
 
 def after(jobs, *rules):
-    return jobs | {job(rule, "first") for rule in rules} | (AGGREGATES - {job("object_names")})
+    return jobs | {job(rule, "first") for rule in rules} | (AGGREGATES - {job("object_table")})
 
 
 def test_every_result_is_there(finished_project):
     results = finished_project.root / "results"
-    assert (results / "objects.txt").read_text() == "first\n"
+    assert (results / "objects.tsv").read_text() == (
+        "object\tresults\nfirst\tmetrics.csv orbit.gif renders/transforms_val.json\n"
+    )
     assert (results / "gallery" / "index.html").stat().st_size > 0
     rows = list(csv.DictReader((results / "summary.csv").open()))
     assert rows[0]["object"] == "first"
@@ -67,7 +69,7 @@ def test_touched_model_with_the_same_content_reruns_nothing(project):
 def test_changed_model_reruns_all_of_its_object(project):
     with (project.root / "models" / "first.obj").open("a") as file:
         file.write("v 0 0 0\n")
-    assert project.planned() == jobs_of("first") | AGGREGATES - {job("object_names")}
+    assert project.planned() == jobs_of("first") | AGGREGATES - {job("object_table")}
 
 
 def test_raised_method_number_reruns_its_program_and_what_follows(project):
@@ -86,13 +88,13 @@ def test_trainer_setting_renders_nothing_anew(project):
 
 def test_orbit_setting_remakes_the_turntables_alone(project):
     project.configure(orbit={"frames": 5, "size": 32})
-    jobs = {job("orbit", "first"), job("gallery")}
+    jobs = {job("orbit", "first"), job("summary"), job("gallery")}
     assert project.planned() == jobs
 
 
 def test_new_seed_reruns_everything(project):
     project.configure(project={"seed": 1})
-    assert project.planned() == jobs_of("first") | AGGREGATES - {job("object_names")}
+    assert project.planned() == jobs_of("first") | AGGREGATES - {job("object_table")}
 
 
 def test_override_in_a_table_concerns_its_object_alone(project):
@@ -111,7 +113,7 @@ def test_added_object_runs_alone_and_a_broken_one_does_not_hold_it_up(project):
     run = project.snakemake("--set-threads", "render=1")
     assert run.returncode != 0
     assert jobs_in(run.stdout) - {job("render", "third", split) for split in ("train", "val", "test")} == (
-        jobs_of("second") | {job("object_names")}
+        jobs_of("second") | {job("object_table")}
     )
     assert "third.obj" in run.stdout and "error:" in run.stdout  # the log of the failed job
     assert (project.root / "results" / "second" / "orbit.gif").exists()
@@ -121,14 +123,15 @@ def test_added_object_runs_alone_and_a_broken_one_does_not_hold_it_up(project):
     assert status["first"] == status["second"] == "ok" and status["(mean)"] == "2 of 3 objects"
     assert "third.obj" in status["third"]
     page = (project.root / "results" / "gallery" / "index.html").read_text()
-    assert "second/orbit.gif" in page and "third.obj" in page
+    assert "orbit/second.gif" in page and "third.obj" in page
 
     # Left out, the broken object is asked for no longer, and the aggregates are made of the others.
     project.configure(objects={"folder": "models", "exclude": ["third"]})
     run = project.snakemake()
     assert run.returncode == 0, run.stdout
     assert jobs_in(run.stdout) == AGGREGATES
-    assert (project.root / "results" / "objects.txt").read_text() == "first\nsecond\n"
+    table = (project.root / "results" / "objects.tsv").read_text().splitlines()
+    assert [line.split("\t")[0] for line in table] == ["object", "first", "second"]
 
     # And a removed object needs nothing but new aggregates.
     project.configure(objects={"folder": "models", "exclude": ["second", "third"]})

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 import obj2ngp
 from obj2ngp.common.files import atomic_path
 from obj2ngp.common.settings import read_mapping
-from obj2ngp.views.posed_images import read_images
+from obj2ngp.views.reading import read_images
 
 from . import backends
 from .config import resolve

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 
+from obj2ngp.common.cameras import focal_length, orbit_pose
 from obj2ngp.common.files import atomic_path
 
 from .rendering import Renderer, on_white
@@ -19,22 +20,16 @@ def orbit_poses(settings, center=(0, 0, 0)):
     Equal steps, anticlockwise from above; the last camera stands one step before the first, so that
     the loop has no frame twice.
     """
-    azimuth = np.radians(FIRST_AZIMUTH + 360 * np.arange(settings.frames) / settings.frames)
-    elevation = np.radians(settings.elevation)
-    cosine, sine, none = np.cos(azimuth), np.sin(azimuth), np.zeros_like(azimuth)
-    right = np.stack([-sine, cosine, none], -1)
-    backward = np.stack([cosine * np.cos(elevation), sine * np.cos(elevation), none + np.sin(elevation)], -1)
-    poses = np.tile(np.eye(4), (settings.frames, 1, 1))
-    poses[:, :3, 0], poses[:, :3, 1], poses[:, :3, 2] = right, np.cross(backward, right), backward
-    poses[:, :3, 3] = settings.radius * backward + center
-    return poses
+    azimuths = np.radians(FIRST_AZIMUTH + 360 * np.arange(settings.frames) / settings.frames)
+    elevation = math.radians(settings.elevation)
+    return np.stack([orbit_pose(azimuth, elevation, settings.radius, center) for azimuth in azimuths])
 
 
 def render_orbit(model, backend, settings):
     """Yield the frames, (size, size, 3) uint8 on white."""
     renderer = Renderer(model, backend, settings.supersampling)
     center = (0.5 - np.asarray(model.offset)) / model.scale  # of the unit cube, in the world
-    focal = settings.size / 2 / math.tan(math.radians(settings.fov) / 2)
+    focal = focal_length(settings.size, math.radians(settings.fov))
     begin = time.perf_counter()
     views = renderer.render_views(orbit_poses(settings, center), settings.size, settings.size, focal)
     for index, (rgb, opacity, _) in enumerate(views):

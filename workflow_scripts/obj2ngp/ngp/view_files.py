@@ -12,7 +12,7 @@ import numpy as np
 
 from obj2ngp.common.files import UserError, atomic_folder
 from obj2ngp.views.pictures import DEPTH_SUFFIX, DEPTH_UNITS_PER_STEP, check_view_names
-from obj2ngp.views.posed_images import read_cameras
+from obj2ngp.views.reading import read_cameras
 
 from .rendering import Renderer, on_white
 
