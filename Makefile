@@ -5,7 +5,7 @@ export PYTHON ?=
 WORKFLOW := .venv/installed
 BLENDER := .venv-blender/installed
 
-.PHONY: help demo check test test-slurm test-blenders lint lock
+.PHONY: help demo check test test-slurm test-blenders lint docs hashes lock
 .DELETE_ON_ERROR:
 
 help:
@@ -15,6 +15,8 @@ help:
 	@echo "make test-slurm     run the workflow on a one-node SLURM (installs slurm-wlm as root)"
 	@echo "make test-blenders  render with the other supported versions of Blender"
 	@echo "make lint           check the workflow, the format and the types"
+	@echo "make docs           write the configuration's schema and tables from its declarations"
+	@echo "make hashes         say that changed programs give the results that they gave"
 	@echo "make lock           pin the packages of requirements/*.in anew"
 	@echo "make PYTHON=/path/to/python3.12 ...  takes that Python"
 
@@ -48,6 +50,12 @@ $(WORKFLOW): requirements/workflow.in requirements/workflow.lock
 $(BLENDER): requirements/blender.in requirements/blender.lock
 	setup/blender_environment.sh .venv-blender
 	@touch $@
+
+docs: $(WORKFLOW)
+	PYTHONPATH=workflow_scripts .venv/bin/python -m obj2ngp.workflow.reference config
+
+hashes: $(WORKFLOW)
+	.venv/bin/python tests/program_hashes.py
 
 lock:
 	for name in workflow blender uv; do \

@@ -5,11 +5,15 @@ SUMMARY = f"{RESULTS}/summary.csv"
 GALLERY = f"{RESULTS}/gallery"
 
 # The commands of the rules, which are also run when some objects stopped.
-SUMMARISE = command(
-    "summary", results=RESULTS, logs="logs", objects=OBJECT_TABLE, out=SUMMARY
+SUMMARISE = program(
+    "summary",
+    *("--results", RESULTS, "--logs", "logs", "--objects", OBJECT_TABLE),
+    *("--out", SUMMARY),
 )
-SHOW = command(
-    "gallery", results=RESULTS, objects=OBJECT_TABLE, summary=SUMMARY, out=GALLERY
+SHOW = program(
+    "gallery",
+    *("--results", RESULTS, "--objects", OBJECT_TABLE, "--summary", SUMMARY),
+    *("--out", GALLERY),
 )
 
 
@@ -19,15 +23,15 @@ rule object_table:
         table=OBJECT_TABLE,
     log:
         "logs/object_table.log",
+    conda:
+        "../envs/report.yaml"
     params:
         lines=lambda wildcards: [
             "object\tresults",
             *(f"{name}\t{' '.join(last_results(name))}" for name in OBJECTS),
         ],
-    run:
-        Path(output.table).write_text(
-            "\n".join(params.lines) + "\n", encoding="utf-8"
-        )
+    script:
+        "write_lines.py"
 
 
 # Gathered when each object has all of its results.

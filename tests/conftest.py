@@ -41,12 +41,16 @@ def backend(request):
 
 @pytest.fixture(scope="session")
 def finished_project(tmp_path_factory):
-    """A project whose one object `first` has gone all the way; to be copied, not changed."""
-    project = Project.create(tmp_path_factory.mktemp("finished") / "obj2ngp")
+    """A project whose one object `first` has gone all the way; to be copied, not changed.
+
+    Its folder's name is one that a shell would take apart.
+    """
+    project = Project.create(tmp_path_factory.mktemp("finished") / "a b" / "it's $(touch ran) obj2ngp")
     project.add_cube("first")
     run = project.snakemake()
     assert run.returncode == 0, run.stdout
     assert jobs_in(run.stdout) == jobs_of("first") | AGGREGATES
+    assert not list(project.root.glob("ran*"))
     return project
 
 

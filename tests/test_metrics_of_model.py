@@ -13,7 +13,8 @@ import pytest
 
 from ball import RADIUS, ball_images, ball_picture
 from obj2ngp.common.cameras import focal_length
-from obj2ngp.ngp.turntable import OrbitSettings, orbit_poses
+from obj2ngp.ngp.settings import OrbitSettings
+from obj2ngp.ngp.turntable import orbit_poses
 from obj2ngp.views.nerf_synthetic import write_images
 
 pytestmark = pytest.mark.slow

@@ -6,9 +6,16 @@ from hypothesis import strategies as st
 
 from counting import calls
 from obj2ngp.common.files import UserError
-from obj2ngp.workflow.objects import NAME, find_objects
+from obj2ngp.common.settings import from_mapping
+from obj2ngp.workflow import objects
+from obj2ngp.workflow.objects import NAME, Objects
 
 per_example_folders = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def find_objects(source):
+    """The objects of the section `objects` of a configuration."""
+    return objects.find_objects(from_mapping(Objects, source))
 
 
 def touch(path):
@@ -105,8 +112,11 @@ def test_unreadable_and_empty_tables(tmp_path):
 
 
 def test_exactly_one_source(tmp_path):
-    refused({}, "table", "folder", "shapenet")
-    refused({"table": "a", "folder": "b"}, "folder and table")
+    refused({"table": "a", "folder": "b"}, "table and folder")
+
+
+def test_without_a_source_the_message_says_what_to_do():
+    refused({}, "--config 'objects={folder: path/to/models}'", "make demo")
 
 
 def test_excluded_objects_are_left_out_unchecked(tmp_path):
@@ -148,6 +158,29 @@ def test_folder_is_searched_at_any_depth(tmp_path):
 def test_folder_names_that_coincide_are_refused_with_both_files(tmp_path):
     one, two = touch(tmp_path / "a b.obj"), touch(tmp_path / "a_b.obj")
     refused({"folder": str(tmp_path)}, "a_b", one, two)
+
+
+def test_links_are_followed_once_and_never_in_a_circle(tmp_path):
+    """Links to itself, to a parent, between two folders, and out of the folder twice."""
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    for path in (root / "a" / "one.obj", root / "b" / "two.obj", outside / "deep" / "three.obj"):
+        touch(path)
+    found = find_objects({"folder": str(root)})
+    for link, target in (
+        (root / "a" / "self", "."),
+        (root / "a" / "up", ".."),
+        (root / "a" / "to_b", "../b"),
+        (root / "b" / "to_a", "../a"),
+        (root / "0first", "a"),
+        (root / "away", str(outside)),
+        (root / "zzz", str(outside)),
+        (outside / "back", str(root)),
+    ):
+        link.symlink_to(target)
+    linked = find_objects({"folder": str(root)})
+    assert linked == {**found, "away-deep-three": linked["away-deep-three"]} and len(found) == 2
+    (tmp_path / "link").symlink_to(root)
+    assert list(find_objects({"folder": str(tmp_path / "link")})) == list(linked)
 
 
 def test_folder_missing_or_without_models(tmp_path):

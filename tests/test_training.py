@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ball import ball_images
+from obj2ngp.common.files import UserError
 from obj2ngp.ngp import backends, hull
-from obj2ngp.ngp.config import ConfigError, default_config, from_dict, resolve
+from obj2ngp.ngp.config import default_config, from_dict, resolve
 from obj2ngp.ngp.model_file import ModelError, load_model, restore_checkpoint, save_checkpoint, save_model
 from obj2ngp.ngp.rendering import Renderer
 from obj2ngp.ngp.training import TrainingError, TrainingRun, train
@@ -206,7 +207,7 @@ def test_the_hull_holds_the_object_and_little_else(images):
 
 @given(st.sampled_from(["steps", "huber"]), st.sampled_from([-1, "many", None, [], float("nan"), 1e12]))
 def test_bad_values_are_refused_by_path(key, value):
-    with pytest.raises(ConfigError, match="train." + key):
+    with pytest.raises(UserError, match="train." + key):
         resolve({key: value}, "cpu", 24, 128)
 
 
@@ -214,7 +215,7 @@ def test_settings():
     assert resolve({"steps": "auto"}, "cuda", 24, 128) == default_config("cuda", 24, 128)
     assert resolve({"network": {"levels": 5}}, "cpu", 24, 128).network.levels == 5
     for bad in ({"step": 3}, {"network": 3}, {"network": {"base_resolution": 64, "finest_resolution": 32}}):
-        with pytest.raises(ConfigError):
+        with pytest.raises(UserError):
             resolve(bad, "cpu", 24, 128)
     for backend in backends.NAMES:
         config = default_config(backend, 24, 128)

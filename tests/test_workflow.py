@@ -74,10 +74,11 @@ def test_changed_model_reruns_all_of_its_object(project):
 
 
 def test_raised_method_number_reruns_its_program_and_what_follows(project):
-    rules = project.root / "rules" / "common.smk"
-    raised, count = re.subn(r'"train": (\d+)', lambda found: f'"train": {int(found[1]) + 1}', rules.read_text())
+    project.unlink_programs()
+    declarations = project.root / "workflow_scripts" / "obj2ngp" / "ngp" / "config.py"
+    raised, count = re.subn(r"METHOD = (\d+)", lambda found: f"METHOD = 1{found[1]}", declarations.read_text())
     assert count == 1
-    rules.write_text(raised)
+    declarations.write_text(raised)
     assert project.planned() == after({job("train", "first")}, "render_test", "metrics", "orbit")
 
 
@@ -138,10 +139,16 @@ def test_added_object_runs_alone_and_a_broken_one_does_not_hold_it_up(project):
     assert project.planned() == AGGREGATES
 
 
-def test_results_are_the_same_wherever_the_project_lies(project, tmp_path):
-    moved = tmp_path / "elsewhere"
-    shutil.move(project.root, moved)
-    assert Project(moved).planned() == set()
+def test_results_are_the_same_wherever_project_programs_and_blender_lie(project, tmp_path):
+    """Moved; worked on by another clone; without Blender's environment; with another Blender; with other resources."""
+    moved = Project(shutil.move(project.root, tmp_path / "elsewhere"))
+    assert moved.planned() == set()
+    clone = Project.create(tmp_path / "clone")
+    assert clone.planned("--directory", str(moved.root)) == set()
+    (moved.root / ".venv-blender").unlink()
+    assert moved.planned() == set()
+    blender = ["--config", f"render={{blender: {shutil.which('true')}}}"]
+    assert moved.planned("--set-resources", "train:mem_mb=9000", "--set-threads", "train=1", *blender) == set()
 
 
 @pytest.mark.parametrize(
@@ -171,7 +178,7 @@ def test_blender_executable_is_told_to_fail_when_the_program_fails(tmp_path):
     executable.symlink_to(shutil.which("true"))
     project.configure(render={**TINY["render"], "blender": str(executable)})
     dry = project.snakemake("--dry-run", "--printshellcmds")
-    script = os.path.join("workflow_scripts", "render.py")
+    script = project.root / "workflow_scripts" / "render.py"
     assert f"'{executable}' -b --factory-startup --python-exit-code 1 -P {script} -- --object" in dry.stdout
 
 
@@ -197,6 +204,19 @@ def test_trainer_asks_for_a_gpu_where_it_uses_one(project, monkeypatch, backend,
     dry = project.snakemake("--dry-run", "--forceall", "--config", f"train={{backend: {backend}}}")
     for rule in GPU_RULES:
         assert re.search(rf"^rule {rule}:.*?[ ,]gpu=(\d)", dry.stdout, re.DOTALL | re.MULTILINE).group(1) == str(count)
+
+
+def test_the_machine_is_asked_for_its_gpus_once(project, monkeypatch, tmp_path):
+    program = tmp_path / "bin" / "nvidia-smi"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho asked >> {tmp_path}/asked\necho 0\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    project.add_cube("second")
+    dry = project.snakemake("--dry-run", "--forceall", "--config", "train={backend: auto}")
+    assert len(re.findall(r"resources:.*\bgpu=1", dry.stdout)) == 2 * len(GPU_RULES), dry.stdout
+    assert (tmp_path / "asked").read_text() == "asked\n"
 
 
 def test_demo_plan_is_complete():

@@ -2,7 +2,6 @@
 
 import math
 import time
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,28 +12,6 @@ from .rendering import Renderer, on_white
 from .video import encode
 
 FIRST_AZIMUTH = 55.0  # degrees: the first frame sees ShapeNet's models obliquely from the front
-
-
-@dataclass(frozen=True)
-class OrbitSettings:
-    """The turntable. Angles in degrees; distances in world units, in which the object is 1 long."""
-
-    frames: int = 60  # in one turn
-    fps: int = 30  # frames a second
-    size: int = 256  # pixels along each edge
-    elevation: float = 20.0  # of the camera above the horizon
-    radius: float = 1.5  # distance of the camera from the middle of the unit cube
-    fov: float = 49.13  # horizontal field of view
-    supersampling: int = 2  # rays along each edge of a pixel
-
-    def __post_init__(self):
-        for name in ("frames", "fps", "size", "supersampling"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1")
-        if self.fps > 50:
-            raise ValueError("fps must be at most 50: browsers slow faster GIFs down")
-        if not (-90 < self.elevation < 90 and 0 < self.fov < 180 and self.radius > 0):
-            raise ValueError("elevation must be within 90, fov within 0 and 180, radius above 0")
 
 
 def orbit_poses(settings, center=(0, 0, 0)):

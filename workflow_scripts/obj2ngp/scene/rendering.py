@@ -19,9 +19,7 @@ from .mesh import UP, build_mesh
 from .obj_file import read_obj
 from .palette import read_palette
 from .problems import Problems
-from .settings import METHOD, Settings
-
-SPLITS = ("train", "val", "test")
+from .settings import METHOD, SPLITS, Settings
 
 # nb-info.json as nerfbaselines 1.2 writes it beside the NeRF-synthetic scenes that it has downloaded.
 NERFBASELINES = {

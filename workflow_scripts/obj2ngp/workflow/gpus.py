@@ -4,6 +4,7 @@ Standard library only and valid for Python 3.8: a job's prefix runs in the train
 """
 
 import fcntl
+import functools
 import getpass
 import os
 import subprocess
@@ -14,8 +15,9 @@ from pathlib import Path
 from obj2ngp.common.files import UserError
 
 
+@functools.lru_cache(maxsize=None)
 def visible_gpus():
-    """The names of the cards that this process may use; none without an NVIDIA driver."""
+    """The names of the cards that this process may use; none without an NVIDIA driver. Asked once."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
