@@ -17,7 +17,7 @@ include: "rules/report.smk"
 localrules:
     all,
     objects,
-    object_names,
+    object_table,
 
 
 # A limit on `gpu` holds for each machine or group job, never for a whole cluster.

@@ -1,12 +1,9 @@
 """Benchmark scenes: posed images in `.npz` files, and the protocol by which renders of them are judged."""
 
-import json
-import math
 import sys
 import tempfile
 from pathlib import Path
 
-import imageio.v3 as iio
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -14,6 +11,7 @@ sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
 from obj2ngp.ngp.model_file import load_model, save_model  # noqa: E402
 from obj2ngp.ngp.rendering import on_white  # noqa: E402
+from obj2ngp.views.pictures import psnr, truth_on_white  # noqa: E402
 from obj2ngp.views.posed_images import PosedImages  # noqa: E402
 
 # Our renders put the object into the unit box around the origin; the NeRF-synthetic chair is larger.
@@ -51,26 +49,8 @@ def model_of(run):
 
 
 def psnr_per_view(renderer, images):
-    """PSNR in dB of every view: whole image, on white, prediction rounded to 8 bits."""
-    values = []
+    """PSNR in dB of every view: whole image, on white, both pictures rounded to 8 bits."""
     height, width = images.rgba.shape[1:3]
     views = renderer.render_views(images.pose, width, height, images.focal, images.center)
-    for rgba, (rgb, opacity, _) in zip(images.rgba, views, strict=True):
-        alpha = rgba[..., 3:].astype(np.float64) / 255
-        truth = rgba[..., :3] / 255 * alpha + 1 - alpha
-        error = np.mean((on_white(rgb, opacity) / 255 - truth) ** 2)
-        values.append(-10 * np.log10(error))
-    return np.array(values)
-
-
-def write_folder(images, folder, split="train"):
-    """Writes PosedImages as a NeRF-synthetic folder."""
-    (folder / split).mkdir(parents=True)
-    frames = []
-    for name, rgba, pose in zip(images.names, images.rgba, images.pose, strict=True):
-        iio.imwrite(folder / split / (name + ".png"), rgba)
-        frames.append({"file_path": "./{}/{}".format(split, name), "transform_matrix": [*pose.tolist(), [0, 0, 0, 1]]})
-    angle = 2 * math.atan(images.rgba.shape[2] / 2 / images.focal)
-    (folder / "transforms_{}.json".format(split)).write_text(
-        json.dumps({"camera_angle_x": angle, "scale": images.scale, "offset": images.offset.tolist(), "frames": frames})
-    )
+    pairs = zip(images.rgba, views, strict=True)
+    return np.array([psnr(truth_on_white(rgba), on_white(rgb, opacity)) for rgba, (rgb, opacity, _) in pairs])

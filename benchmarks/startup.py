@@ -15,9 +15,10 @@ import time
 from pathlib import Path
 
 from record import append
-from scenes import ROOT, read_scene, write_folder
+from scenes import ROOT, read_scene
 
 from obj2ngp.ngp import backends
+from obj2ngp.views.nerf_synthetic import write_images
 
 
 def main():
@@ -27,7 +28,7 @@ def main():
     options = parser.parse_args()
     name = backends.name_of(backends.select(options.backend))
     with tempfile.TemporaryDirectory() as folder:
-        write_folder(read_scene(options.scene)[0], Path(folder, "renders"))
+        write_images(read_scene(options.scene)[0], Path(folder, "renders"), "train")
         environment = {**os.environ, "TRITON_CACHE_DIR": folder + "/triton", "NUMBA_CACHE_DIR": folder + "/numba"}
         command = [
             sys.executable,

@@ -4,46 +4,60 @@ import shlex
 import sys
 from pathlib import Path
 
-import yaml
 from snakemake.exceptions import WorkflowError
-from snakemake.utils import validate
 
-PROGRAMS = Path(workflow.basedir, "workflow_scripts")
-sys.path.insert(0, str(PROGRAMS))
+# Where this workflow lies, also if another one uses it as a module.
+HOME = Path(str(workflow.current_basedir)).parent
+if not (HOME / "workflow_scripts").is_dir():
+    raise WorkflowError(
+        f"obj2ngp works as a module from a local clone only: its programs do not come along from {HOME}"
+    )
+sys.path.insert(0, str(HOME / "workflow_scripts"))
 
-from obj2ngp.scene.settings import METHOD as RENDER_METHOD
-from obj2ngp.workflow.configuration import SPLITS, Settings, check
 from obj2ngp.common.files import UserError
+from obj2ngp.common.settings import AUTO
+from obj2ngp.common.worker import OWNER
+from obj2ngp.evaluation import METHOD as METRICS_METHOD
+from obj2ngp.ngp.config import METHOD as TRAIN_METHOD
+from obj2ngp.ngp.settings import ORBIT_METHOD, VIEWS_METHOD
+from obj2ngp.scene.settings import METHOD as RENDER_METHOD
+from obj2ngp.scene.settings import SPLITS
+from obj2ngp.workflow.configuration import Settings
+from obj2ngp.workflow.gpus import CARDS, JOBS_PER_CARD, visible_gpus
 from obj2ngp.workflow.objects import NAME, find_objects
-from obj2ngp.workflow.gpus import visible_gpus
+from obj2ngp.workflow.workers import IDLE
 
 # `python` in a rule is the Python that runs Snakemake, unless a conda environment is activated.
 own_path = [str(Path(sys.executable).parent), *os.get_exec_path()]
 os.environ.update(PATH=os.pathsep.join(own_path))
 
-# A program's number is raised by hand when its results change although its settings do not.
-METHOD = {
-    "render": RENDER_METHOD,
-    "train": 2,
-    "render_test": 1,
-    "metrics": 1,
-    "orbit": 1,
-}
-
-SCHEMA = yaml.safe_load(
-    Path(workflow.basedir, "config/schemas/config.schema.yaml").read_text()
-)
-
 try:
-    check(config, SCHEMA)
-    validate(config, "../config/schemas/config.schema.yaml")  # puts the defaults in
-    OBJECTS = find_objects(config["objects"])
-    SETTINGS = Settings(config, SCHEMA, OBJECTS)
+    SETTINGS = Settings(config, find_objects)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-RESULTS = config["project"]["results"]
-TRAINER_ENVIRONMENT = f"../envs/{config['project']['trainer_environment']}.yaml"
+OBJECTS = SETTINGS.objects
+PROJECT = SETTINGS.configuration.project
+RESULTS = PROJECT.results
+TRAINER_ENVIRONMENT = f"../envs/{PROJECT.trainer_environment}.yaml"
+
+# `gpu` stands for graphics cards where users say it (`--resources gpu=4`), and for jobs on them where this machine
+# itself runs the jobs: several share a card.
+GPUS = visible_gpus() if SETTINGS.backends - {"cpu"} else []
+if "gpu" in workflow.global_resources:
+    GPUS = GPUS[: workflow.global_resources["gpu"].value]
+if GPUS and workflow.local_exec:
+    workflow.register_resource("gpu", len(GPUS) * PROJECT.jobs_per_gpu)
+
+# How launch.py runs a job, which changes no result.
+os.environ.update(
+    {
+        OWNER: str(os.getpid()),
+        IDLE: str(PROJECT.worker_idle if PROJECT.workers else 0),
+        CARDS: ",".join(GPUS),
+        JOBS_PER_CARD: str(PROJECT.jobs_per_gpu),
+    }
+)
 
 
 wildcard_constraints:
@@ -51,63 +65,85 @@ wildcard_constraints:
     split="|".join(SPLITS),
 
 
+# Where programs lie changes no result, so that it stands in the commands and in no `params`.
+def program(name, *arguments, runner=("python",)):
+    """The command, quoted for a `shell` string, that runs a program with arguments that are the same for all objects.
+
+    `runner` are the words that come before the program's path.
+    """
+    path = HOME / "workflow_scripts" / f"{name}.py"
+    line = shlex.join(map(str, [*runner, path, *arguments]))
+    return line.replace("{", "{{").replace("}", "}}")  # as Snakemake writes a brace
+
+
+def launched(command, gpus=0):
+    """The command that runs `command` where and how launch.py has it, `gpus` (0 or 1) as a format or number."""
+    return f"{program('launch', runner=('python', '-E', '-S'))} {gpus} {command}"
+
+
+def render_program():
+    """The command that runs the render program, up to its own arguments."""
+    executable = SETTINGS.configuration.render.blender
+    if executable != AUTO:
+        # Without an exit code of its own, Blender ends with 0 whatever happens in the program.
+        options = ["-b", "--factory-startup", "--python-exit-code", "1", "-P"]
+        return launched(program("render", "--", runner=[executable, *options]))
+    own = HOME / ".venv-blender" / "bin" / "python"
+    return launched(program("render", runner=[own if own.exists() else "python"]))
+
+
 def result(path):
     """The path of an object's result, with {object} left open."""
     return f"{RESULTS}/{{object}}/{path}"
 
 
-def per_object(path):
-    """The input function that gives one result of all objects.
-
-    A function, since most jobs on a cluster read the workflow without asking for all objects.
-    """
-    return lambda wildcards: [f"{RESULTS}/{name}/{path}" for name in OBJECTS]
+def last_results(name):
+    """The results of an object that no other job of its own needs, as paths in its folder."""
+    yield "metrics.csv"
+    yield "orbit.gif"
+    if SETTINGS.of(name).configuration.render.views.val:
+        yield "renders/transforms_val.json"
 
 
 def finished_objects(wildcards):
-    """The last results of all objects, one object after the other."""
+    """The last results of all objects, one object after the other.
+
+    A function, since most jobs on a cluster read the workflow without asking for all objects.
+    """
     for name in OBJECTS:
-        yield f"{RESULTS}/{name}/metrics.csv"
-        yield f"{RESULTS}/{name}/orbit.gif"
-        if SETTINGS.of(name)["render"]["views"]["val"]:
-            yield f"{RESULTS}/{name}/renders/transforms_val.json"
-
-
-def program(name):
-    """A program's path from the working directory: the same wherever the project lies."""
-    return os.path.relpath(PROGRAMS / name)
+        for path in last_results(name):
+            yield f"{RESULTS}/{name}/{path}"
 
 
 def settings(name):
-    """The `params` function that gives the JSON settings of a program."""
+    """The `params` function that gives the JSON settings of the rule `name`."""
     return lambda wildcards: SETTINGS.json(
         name, wildcards.object, wildcards.get("split")
     )
 
 
-def blender(wildcards):
-    """The command that runs the render program for an object, up to its own arguments."""
-    script = program("render.py")
-    executable = SETTINGS.of(wildcards.object)["render"]["blender"]
-    if executable != "auto":
-        # Without an exit code of its own, Blender ends with 0 whatever happens in the program.
-        options = "-b --factory-startup --python-exit-code 1"
-        return f"{shlex.quote(executable)} {options} -P {script} --"
-    python = Path(workflow.basedir, ".venv-blender/bin/python")
-    return f"{os.path.relpath(python) if python.exists() else 'python'} {script}"
-
-
 def backend(wildcards):
     """The configured backend of an object's trainer."""
-    return SETTINGS.of(wildcards.object)["train"]["backend"]
+    return SETTINGS.of(wildcards.object).configuration.train.backend
 
 
 def gpus(wildcards):
     """How many GPUs a job on the trainer's model needs: auto takes one where there is one."""
     kind = backend(wildcards)
-    return int(kind in ("cuda", "tcnn") or (kind == "auto" and bool(visible_gpus())))
+    return int(kind != "cpu" and (kind != AUTO or bool(GPUS)))
 
 
 def growing(amount):
     """A resource that grows with every attempt at the same job."""
     return lambda wildcards, attempt: amount * attempt
+
+
+def needed(name, what):
+    """The resource `what` (mem_mb, runtime) that the settings of the rule `name` need; it grows likewise."""
+
+    def amount(wildcards, threads, attempt):
+        on_gpu, split = gpus(wildcards) > 0, wildcards.get("split")
+        need = SETTINGS.need(name, wildcards.object, on_gpu, threads, split)
+        return getattr(need, what) * attempt
+
+    return amount

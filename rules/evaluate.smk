@@ -16,17 +16,15 @@ rule render_test:
     threads: 2
     resources:
         gpu=gpus,
-        mem_mb=growing(4000),
-        runtime=growing(10),
+        mem_mb=needed("render_test", "mem_mb"),
+        runtime=needed("render_test", "runtime"),
     params:
-        on_gpu=program("on_free_gpu.py"),
-        program=program("render_views.py"),
-        settings=settings("test"),
+        settings=settings("render_test"),
         backend=backend,
-        method=METHOD["render_test"],
+        method=VIEWS_METHOD,
     shell:
-        "python {params.on_gpu} {resources.gpu} python {params.program}"
-        " --object {wildcards.object:q} --model {input.model:q} --transforms {input.transforms:q}"
+        launched(program("render_views"), "{resources.gpu}")
+        + " --object {wildcards.object:q} --model {input.model:q} --transforms {input.transforms:q}"
         " --settings {params.settings:q} --backend {params.backend}"
         " --out {output.images:q} &> {log:q}"
 
@@ -50,10 +48,9 @@ rule metrics:
         mem_mb=growing(2000),
         runtime=growing(5),
     params:
-        program=program("metrics.py"),
-        method=METHOD["metrics"],
+        method=METRICS_METHOD,
     shell:
-        "python {params.program} --transforms {input.transforms:q}"
+        launched(program("metrics")) + " --transforms {input.transforms:q}"
         " --predictions {input.predictions:q} --object {wildcards.object:q}"
         " --out {output.table:q} &> {log:q}"
 
@@ -62,11 +59,7 @@ rule orbit:
     input:
         model=rules.train.output.model,
     output:
-        gif=report(
-            ensure(result("orbit.gif"), non_empty=True),
-            category="Turntables",
-            labels={"object": "{object}"},
-        ),
+        gif=ensure(result("orbit.gif"), non_empty=True),
         video=ensure(result("orbit.mp4"), non_empty=True),
     log:
         "logs/{object}/orbit.log",
@@ -77,15 +70,14 @@ rule orbit:
     threads: 2
     resources:
         gpu=gpus,
-        mem_mb=growing(4000),
-        runtime=growing(10),
+        mem_mb=needed("orbit", "mem_mb"),
+        runtime=needed("orbit", "runtime"),
     params:
-        on_gpu=program("on_free_gpu.py"),
-        program=program("orbit.py"),
         settings=settings("orbit"),
         backend=backend,
-        method=METHOD["orbit"],
+        method=ORBIT_METHOD,
     shell:
-        "python {params.on_gpu} {resources.gpu} python {params.program}"
-        " --object {wildcards.object:q} --model {input.model:q} --settings {params.settings:q} --backend {params.backend}"
+        launched(program("orbit"), "{resources.gpu}")
+        + " --object {wildcards.object:q} --model {input.model:q}"
+        " --settings {params.settings:q} --backend {params.backend}"
         " --gif {output.gif:q} --video {output.video:q} &> {log:q}"

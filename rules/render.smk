@@ -15,13 +15,12 @@ rule render:
         "../envs/blender.yaml"
     threads: 2
     resources:
-        mem_mb=growing(3000),
-        runtime=growing(20),
+        mem_mb=needed("render", "mem_mb"),
+        runtime=needed("render", "runtime"),
     params:
-        blender=blender,
         settings=settings("render"),
-        method=METHOD["render"],
+        method=RENDER_METHOD,
     shell:
-        "{params.blender} --object {wildcards.object:q} --model {input.model:q}"
+        render_program() + " --object {wildcards.object:q} --model {input.model:q}"
         " --split {wildcards.split} --settings {params.settings:q} --threads {threads}"
         " --images {output.images:q} --transforms {output.transforms:q} &> {log:q}"

@@ -1,29 +1,46 @@
 # What is made once from all objects.
 
+OBJECT_TABLE = f"{RESULTS}/objects.tsv"
+SUMMARY = f"{RESULTS}/summary.csv"
+GALLERY = f"{RESULTS}/gallery"
 
-# The names travel in a file: a command line has no room for those of a whole ShapeNet.
-rule object_names:
+# The commands of the rules, which are also run when some objects stopped.
+SUMMARISE = program(
+    "summary",
+    *("--results", RESULTS, "--logs", "logs", "--objects", OBJECT_TABLE),
+    *("--out", SUMMARY),
+)
+SHOW = program(
+    "gallery",
+    *("--results", RESULTS, "--objects", OBJECT_TABLE, "--summary", SUMMARY),
+    *("--out", GALLERY),
+)
+
+
+# They travel in a file: a command line has no room for the names of a whole ShapeNet.
+rule object_table:
     output:
-        names=f"{RESULTS}/objects.txt",
+        table=OBJECT_TABLE,
     log:
-        "logs/object_names.log",
+        "logs/object_table.log",
+    conda:
+        "../envs/report.yaml"
     params:
-        objects=list(OBJECTS),
-    run:
-        Path(output.names).write_text(
-            "\n".join(params.objects) + "\n", encoding="utf-8"
-        )
+        lines=lambda wildcards: [
+            "object\tresults",
+            *(f"{name}\t{' '.join(last_results(name))}" for name in OBJECTS),
+        ],
+    script:
+        "write_lines.py"
 
 
+# Gathered when each object has all of its results.
 rule summary:
     input:
-        names=rules.object_names.output.names,
-        metrics=per_object("metrics.csv"),
-        models=per_object("model.safetensors"),
+        OBJECT_TABLE,
+        finished_objects,
     output:
-        table=report(
-            ensure(f"{RESULTS}/summary.csv", non_empty=True), category="Numbers"
-        ),
+        report(ensure(SUMMARY, non_empty=True), category="Numbers"),
     log:
         "logs/summary.log",
     benchmark:
@@ -34,23 +51,17 @@ rule summary:
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),
-    params:
-        program=program("summary.py"),
-        results=lambda wildcards, input: os.path.dirname(input.names),
     shell:
-        "python {params.program} --results {params.results:q} --logs logs --objects {input.names:q}"
-        " --out {output.table:q} &> {log:q}"
+        f"{SUMMARISE} &> {{log:q}}"
 
 
+# The page's folder holds all that it shows, so that Snakemake's report shows it too.
 rule gallery:
     input:
-        names=rules.object_names.output.names,
-        summary=rules.summary.output.table,
-        orbits=per_object("orbit.gif"),
+        OBJECT_TABLE,
+        SUMMARY,
     output:
-        page=report(
-            ensure(f"{RESULTS}/gallery/index.html", non_empty=True), category="Gallery"
-        ),
+        report(directory(GALLERY), htmlindex="index.html", category="Gallery"),
     log:
         "logs/gallery.log",
     benchmark:
@@ -61,22 +72,13 @@ rule gallery:
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),
-    params:
-        program=program("gallery.py"),
-        results=lambda wildcards, input: os.path.dirname(input.names),
     shell:
-        "python {params.program} --results {params.results:q} --objects {input.names:q}"
-        " --summary {input.summary:q} --out {output.page:q} &> {log:q}"
+        f"{SHOW} &> {{log:q}}"
 
 
 # What is ready is shown even where some objects stopped; the summary says why they did.
 onerror:
-    names, table = f"{RESULTS}/objects.txt", f"{RESULTS}/summary.csv"
-    page = f"{RESULTS}/gallery/index.html"
-    summary, gallery = program("summary.py"), program("gallery.py")
-    if os.path.exists(names):
+    if os.path.exists(OBJECT_TABLE):
         shell(
-            "python {summary} --results {RESULTS:q} --logs logs --objects {names:q} --out {table:q}"
-            " && python {gallery} --results {RESULTS:q} --objects {names:q} --summary {table:q}"
-            " --out {page:q} || echo 'What is ready could not be summed up.'"
+            f"{SUMMARISE} && {SHOW} || echo 'What is ready could not be summed up.'"
         )

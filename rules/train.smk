@@ -17,16 +17,14 @@ rule train:
     threads: 2
     resources:
         gpu=gpus,
-        mem_mb=growing(4000),
-        runtime=growing(10),
+        mem_mb=needed("train", "mem_mb"),
+        runtime=needed("train", "runtime"),
     params:
-        on_gpu=program("on_free_gpu.py"),
-        program=program("train.py"),
-        renders=lambda wildcards, input: os.path.dirname(input.transforms),
         settings=settings("train"),
         backend=backend,
-        method=METHOD["train"],
+        method=TRAIN_METHOD,
     shell:
-        "python {params.on_gpu} {resources.gpu} python {params.program}"
-        " --object {wildcards.object:q} --renders {params.renders:q} --settings {params.settings:q} --backend {params.backend}"
+        launched(program("train"), "{resources.gpu}")
+        + ' --object {wildcards.object:q} --renders "$(dirname {input.transforms:q})"'
+        " --settings {params.settings:q} --backend {params.backend}"
         " --model {output.model:q} --log {output.log:q} &> {log:q}"

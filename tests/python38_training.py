@@ -17,25 +17,15 @@ SCRIPTS = Path(__file__).resolve().parents[1] / "workflow_scripts"
 sys.path[:0] = [str(SCRIPTS), str(Path(__file__).resolve().parent)]
 
 import imageio.v3 as iio  # noqa: E402
-import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from tcnn_scene import TRAINING, backend_on_standins, ball, ball_images  # noqa: E402
+from ball import ball_images, ball_pose  # noqa: E402
+from obj2ngp.views.nerf_synthetic import write_images  # noqa: E402
+from obj2ngp.views.pictures import psnr, truth_on_white  # noqa: E402
+from tcnn_scene import TRAINING, backend_on_standins  # noqa: E402
 
 SIZE = 32
 TEST_ANGLES = (0.5, 0.3)
-
-
-def write_transforms(folder, split, poses, images):
-    (folder / split).mkdir(parents=True)
-    frames = []
-    for i, (pose, image) in enumerate(zip(poses, images)):
-        iio.imwrite(folder / split / "{:03d}.png".format(i), image)
-        matrix = np.vstack([pose, [0, 0, 0, 1]]).tolist()
-        frames.append({"file_path": "./{}/{:03d}".format(split, i), "transform_matrix": matrix})
-    # No scale: where the ball is must be found in the images.
-    content = {"fl_x": 1.1 * SIZE, "w": SIZE, "h": SIZE, "cx": SIZE / 2, "cy": SIZE / 2, "frames": frames}
-    (folder / "transforms_{}.json".format(split)).write_text(json.dumps(content))
 
 
 def run_program(name, **options):
@@ -45,10 +35,10 @@ def run_program(name, **options):
 
 
 def main(folder):
-    views = ball_images(size=SIZE)
-    write_transforms(folder / "renders", "train", views.pose, views.rgba)
-    pose, image = ball(SIZE, *TEST_ANGLES)
-    write_transforms(folder / "renders", "test", [pose], [image])
+    # Where the ball is must be found in the images.
+    write_images(ball_images(size=SIZE, placed=False), folder / "renders", "train")
+    test = ball_images([ball_pose(*TEST_ANGLES)], SIZE, placed=False)
+    write_images(test, folder / "renders", "test")
     model, settings = folder / "model.safetensors", json.dumps(dataclasses.asdict(TRAINING))
     with backend_on_standins():
         run_program(
@@ -78,14 +68,12 @@ def main(folder):
             gif=folder / "orbit.gif",
             video=folder / "orbit.mp4",
         )
-    alpha = image[..., 3:] / 255.0
-    error = iio.imread(folder / "test/000.png") / 255.0 - (image[..., :3] / 255.0 * alpha + 1 - alpha)
     print(
         json.dumps(
             {
                 "python": platform.python_version(),
                 "torch": torch.__version__,
-                "psnr": -10 * float(np.log10((error**2).mean())),
+                "psnr": psnr(truth_on_white(test.rgba[0]), iio.imread(folder / "test/000.png")),
             }
         )
     )

@@ -1,16 +1,16 @@
-"""The tcnn backend on its stand-ins, and a tiny scene to train it on. Valid for Python 3.8."""
+"""The tcnn backend on its stand-ins, and settings to train it quickly. Valid for Python 3.8."""
 
 import contextlib
 import importlib
-import math
 import sys
 from pathlib import Path
 
-import numpy as np
 import torch
 
+from ball import FOCAL, ball_picture, ball_pose
 from obj2ngp.ngp.config import NetworkConfig, OccupancyConfig, TrainConfig
-from obj2ngp.views.posed_images import PosedImages
+from obj2ngp.ngp.rendering import on_white
+from obj2ngp.views.pictures import psnr, truth_on_white
 
 STANDINS = Path(__file__).parent / "tcnn_standins"
 MODULES = ("checked", "tinycudann", "vren", "torch_scatter", "apex", "obj2ngp.ngp.backends.tcnn")
@@ -51,53 +51,8 @@ def backend_on_standins(device="cpu"):
         _forget()
 
 
-def look_at_center(azimuth, elevation, radius):
-    """(3,4) camera-to-world pose, OpenGL axes, angles in radians."""
-    back = np.array(
-        [math.cos(elevation) * math.sin(azimuth), math.sin(elevation), math.cos(elevation) * math.cos(azimuth)]
-    )
-    right = np.cross([0.0, 1.0, 0.0], back)
-    right /= np.linalg.norm(right)
-    return np.column_stack([right, np.cross(back, right), back, radius * back])
-
-
-def ball(size, azimuth, elevation, supersampling=3):
-    """(pose, (H,W,4) uint8) of a ball of radius 0.35 around the origin, coloured by its normal."""
-    pose, focal = look_at_center(azimuth, elevation, 1.5), 1.1 * size
-    n = size * supersampling
-    y, x = (np.mgrid[:n, :n] + 0.5) / supersampling
-    direction = np.stack([(x - size / 2) / focal, (size / 2 - y) / focal, -np.ones_like(x)], -1) @ pose[:, :3].T
-    direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
-    middle = -(direction @ pose[:, 3])
-    inside = 0.35**2 - (pose[:, 3] @ pose[:, 3] - middle**2)
-    hit = inside > 0
-    normal = (pose[:, 3] + (middle - np.sqrt(np.maximum(inside, 0)))[..., None] * direction) / 0.35
-    rgba = np.concatenate([(0.5 + 0.4 * normal) * hit[..., None], hit[..., None]], -1)
-    rgba = rgba.reshape(size, supersampling, size, supersampling, 4).mean((1, 3))
-    rgba[..., :3] /= np.maximum(rgba[..., 3:], 1e-9)
-    return pose, (rgba * 255 + 0.5).astype(np.uint8)
-
-
-def ball_images(views=12, size=32):
-    """PosedImages of the ball from all sides."""
-    angles = [(2.4 * i, math.asin((2 * i + 1) / views - 1) * 0.9) for i in range(views)]
-    poses, images = zip(*(ball(size, *angle) for angle in angles))
-    names = [str(i) for i in range(views)]
-    return PosedImages(
-        np.stack(images),
-        np.stack(poses).astype(np.float32),
-        1.1 * size,
-        (size / 2, size / 2),
-        names,
-        1.0,
-        np.full(3, 0.5, np.float32),
-    )
-
-
 def psnr_on_white(renderer, azimuth=0.5, elevation=0.3, size=32):
     """PSNR in dB of the ball seen from a pose that is none of the training views'."""
-    pose, rgba = ball(size, azimuth, elevation)
-    rgb, opacity, _ = next(renderer.render_views(pose[None], size, size, 1.1 * size))
-    alpha = rgba[..., 3:] / 255
-    error = rgb + 1 - opacity[..., None] - (rgba[..., :3] / 255 * alpha + 1 - alpha)
-    return -10 * math.log10(float((error**2).mean()))
+    pose = ball_pose(azimuth, elevation)
+    rgb, opacity, _ = next(renderer.render_views(pose[None, :3], size, size, FOCAL * size))
+    return psnr(truth_on_white(ball_picture(pose, size)), on_white(rgb, opacity))

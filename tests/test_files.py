@@ -1,8 +1,15 @@
 """Atomic outputs: old content survives a failure, nothing else is left behind."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from obj2ngp.common.files import UserError, atomic_folder, atomic_path, run_program
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_file_appears_only_when_the_block_succeeds(tmp_path):
@@ -40,6 +47,32 @@ def test_folder_replaces_all_former_files_or_none(tmp_path):
         (temporary / "000.png").write_text("new")
     assert [path.read_text() for path in target.iterdir()] == ["new"]
     assert [path.name for path in tmp_path.iterdir()] == ["test"]
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next_run_of_the_same_job(tmp_path):
+    """A process is killed while it writes three outputs, of which two are written again."""
+    program = """if True:
+        import sys, time
+        from obj2ngp.common.files import atomic_folder, atomic_path
+        with atomic_path("a [1].txt") as file, atomic_folder("test"), atomic_folder("test-0123456789ab"):
+            file.write_text("half")
+            print("writing", flush=True)
+            time.sleep(600)
+    """
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow_scripts")}
+    command = [sys.executable, "-c", program]
+    killed = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE)
+    assert killed.stdout.readline() == b"writing\n"
+    killed.kill()
+    killed.wait()
+    assert len(list(tmp_path.iterdir())) == 3
+    (tmp_path / ".test-notes").touch()  # not ours
+    with atomic_path(tmp_path / "a [1].txt") as temporary:
+        temporary.write_text("whole")
+    with atomic_folder(tmp_path / "test"):
+        pass
+    other, *names = sorted(path.name for path in tmp_path.iterdir())
+    assert other.startswith(".test-0123456789ab-") and names == [".test-notes", "a [1].txt", "test"]
 
 
 def test_user_errors_are_one_line_and_exit_code_1(capsys):

@@ -1,14 +1,9 @@
-"""The gallery: escaped, relative, complete; and alive in a real browser."""
+"""The gallery: escaped, complete in its folder; and alive in a real browser."""
 
-import json
-import re
 import shutil
 import subprocess
 import sys
-import threading
-from functools import partial
 from html.parser import HTMLParser
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -16,38 +11,55 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
+from browser import chromium, drive, needs_chromium
+from obj2ngp.report import gallery
+from obj2ngp.report.gallery import write_gallery
+from result_files import write_objects
+
 PROGRAM = Path(__file__).resolve().parents[1] / "workflow_scripts" / "gallery.py"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 NAMES = ["chair", "car+2", "стул", "a.b-c", "NaN", "007"]
 EVIL = """<img src=x onerror="document.title='owned'">'&"""
+COLUMNS = "object,status,psnr,ssim,flip,training_seconds,steps,backend,resolution,faces"
 
 
-def build(folder, names):
-    """A results folder of `names` and its gallery. The last name has no row in the summary."""
-    results = folder / "results"
+def write_summary(results, rows):
+    """summary.csv with these rows of cells."""
+    lines = [COLUMNS, *(",".join('"' + str(cell).replace('"', '""') + '"' for cell in row) for row in rows)]
+    (results / "summary.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return results / "summary.csv"
+
+
+def write_results(results, names):
+    """The results of `names`; the second has no turntable, the last has no row in the summary."""
     frames = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
-    rows = ["object,status,psnr,ssim,flip,training_seconds,steps,backend,resolution,faces"]
+    rows = []
     for index, name in enumerate(names):
         target = results / name.replace("/", "")
         target.mkdir(parents=True)
         if index != 1:
             iio.imwrite(target / "orbit.gif", frames, loop=0)
         (target / "metrics.csv").write_text("view,psnr\n")
-        status = "ok" if index != 1 else "metrics.csv: <missing>"
-        quoted = '"' + name.replace('"', '""') + '"'
-        figures = f"{30 + index},0.9,0.05,{60 - index},2500,cpu,128x128,1234" if index != 1 else ",,,,,,,"
-        rows.append(f"{quoted},{status},{figures}")
-    rows[-1:] = ["(mean),5 of 6 objects,33.5,0.9,0.05,57,2500,,,1234"]
-    (results / "summary.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    (results / "objects.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
-    page = results / "gallery" / "index.html"
+        figures = (30 + index, 0.9, 0.05, 60 - index, 2500, "cpu", "128x128", 1234)
+        rows.append((name, "ok", *figures) if index != 1 else (name, "metrics.csv: <missing>", *[""] * 8))
+    rows[-1:] = [("(mean)", "5 of 6 objects", 33.5, 0.9, 0.05, 57, 2500, "", "", 1234)]
+    write_summary(results, rows)
+    write_objects(results / "objects.tsv", names)
+
+
+def run(results):
     command = [
-        *(sys.executable, PROGRAM, "--results", results, "--objects", results / "objects.txt"),
-        *("--summary", results / "summary.csv", "--out", page),
+        *(sys.executable, PROGRAM, "--results", results, "--objects", results / "objects.tsv"),
+        *("--summary", results / "summary.csv", "--out", results / "gallery"),
     ]
-    finished = subprocess.run(command, capture_output=True, text=True)
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def build(results, names):
+    """The page of `names`."""
+    write_results(results, names)
+    finished = run(results)
     assert finished.returncode == 0, finished.stderr
-    return page
+    return results / "gallery" / "index.html"
 
 
 class Page(HTMLParser):
@@ -77,53 +89,106 @@ def page(tmp_path_factory):
     return build(tmp_path_factory.mktemp("gallery"), NAMES)
 
 
-def test_every_object_has_a_card_and_every_link_leads_somewhere(page):
-    parsed = Page(page)
+def check_links(folder):
+    """The page in `folder` has a card for each of NAMES, and every link leads to a file inside the folder."""
+    parsed = Page(folder / "index.html")
     assert [card["data-name"] for card in parsed.all("li")] == NAMES
     links = [a["href"] for a in parsed.all("a")] + [img["src"] for img in parsed.all("img")]
     assert len(links) == 1 + len(NAMES) + len(NAMES) - 1  # summary, metrics, GIFs but one
     for link in links:
         parts = urlsplit(link)
-        assert not parts.scheme and not parts.netloc and not link.startswith("/")
-        assert (page.parent / unquote(parts.path)).is_file()
+        assert not parts.scheme and not parts.netloc and not link.startswith("/") and ".." not in link
+        assert (folder / unquote(parts.path)).is_file()
     assert all(img["loading"] == "lazy" and img["alt"] for img in parsed.all("img"))
     assert not parsed.all("link") and not any("src" in script for script in parsed.all("script"))
 
 
+def test_every_object_has_a_card_and_every_link_leads_somewhere(page, tmp_path):
+    check_links(page.parent)
+    shutil.copytree(page.parent, tmp_path / "published")
+    check_links(tmp_path / "published")
+
+
+def test_the_page_takes_no_room_for_what_it_links(page):
+    assert (page.parent / "orbit" / "chair.gif").samefile(page.parents[1] / "chair" / "orbit.gif")
+
+
+def test_files_are_copied_where_the_file_system_has_no_hard_links(tmp_path, monkeypatch):
+    def refuse(source, target):
+        raise PermissionError(1, "Operation not permitted", source)
+
+    write_results(tmp_path, NAMES)
+    monkeypatch.setattr(gallery.os, "link", refuse)
+    write_gallery(tmp_path, tmp_path / "objects.tsv", tmp_path / "summary.csv", tmp_path / "gallery")
+    check_links(tmp_path / "gallery")
+
+
+def test_a_page_holds_nothing_of_a_former_one(tmp_path):
+    build(tmp_path, NAMES)
+    shutil.rmtree(tmp_path / "chair")
+    assert run(tmp_path).returncode == 0
+    assert not list((tmp_path / "gallery").rglob("chair.*"))
+
+
 def test_numbers_and_reasons_are_shown(page):
     text = Page(page).text
-    assert "30.00 dB" in text and "34.00 dB" in text and "mean 33.50 dB" in text
+    assert "30.00 dB" in text and "34.00 dB" in text and "mean PSNR 33.50 dB, SSIM 0.900" in text
+    assert "2500 steps in 60 s on cpu, 128x128, 1,234 faces" in text
+    assert "Better: higher PSNR, higher SSIM, lower FLIP." in text
     assert "metrics.csv: <missing>" in text  # as text, though it looks like a tag
     assert "no turntable" in text
     assert "not in the summary" in text
 
 
-def test_names_cannot_become_markup(tmp_path):
-    parsed = Page(build(tmp_path, ["chair", "car", EVIL, "last"]))
-    assert [card["data-name"] for card in parsed.all("li")] == ["chair", "car", EVIL, "last"]
+@pytest.mark.parametrize("cell", ["nan", "inf", "dark", "", EVIL])
+@pytest.mark.parametrize("column", range(2, 10))
+def test_a_cell_that_is_no_number_concerns_its_object_alone(tmp_path, column, cell):
+    figures = (31, 0.9, 0.05, 60, 2500, "cpu", "128x128", 1234)
+    bad = ["bad", "ok", *figures]
+    bad[column] = cell
+    summary = write_summary(tmp_path, [("good", "ok", *figures), bad])
+    objects = write_objects(tmp_path / "objects.tsv", ["good", "bad"])
+    write_gallery(tmp_path, objects, summary, tmp_path / "gallery")
+    parsed = Page(tmp_path / "gallery" / "index.html")
+    good, spoilt = parsed.all("li")
+    assert good == {"data-name": "good", "data-psnr": "31", "data-ssim": "0.9", "data-flip": "0.05"} | {
+        "data-training_seconds": "60"
+    }
+    assert len(spoilt) == len(good) - (column < 6)
     assert not any("onerror" in attributes for _, attributes in parsed.tags)
 
 
-def test_a_missing_summary_is_named(tmp_path):
-    (tmp_path / "objects.txt").write_text("chair\n")
-    command = [
-        *(sys.executable, PROGRAM, "--results", tmp_path, "--objects", tmp_path / "objects.txt"),
-        *("--summary", tmp_path / "summary.csv", "--out", tmp_path / "gallery" / "index.html"),
-    ]
-    finished = subprocess.run(command, capture_output=True, text=True)
-    assert finished.returncode == 1 and "summary.csv" in finished.stderr
+def test_a_row_that_is_cut_off_or_too_long_does_not_end_the_page(tmp_path):
+    (tmp_path / "summary.csv").write_text(f"{COLUMNS}\nshort,ok,31\nlong,ok{',1' * 20}\n")
+    objects = write_objects(tmp_path / "objects.tsv", ["short", "long"])
+    write_gallery(tmp_path, objects, tmp_path / "summary.csv", tmp_path / "gallery")
+    assert [card["data-psnr"] for card in Page(tmp_path / "gallery" / "index.html").all("li")] == ["31", "1"]
 
 
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *arguments):
-        """Say nothing about requests."""
+def test_text_cannot_become_markup(tmp_path):
+    parsed = Page(build(tmp_path, ["chair", "car", EVIL, "last"]))
+    assert [card["data-name"] for card in parsed.all("li")] == ["chair", "car", EVIL, "last"]
+    write_summary(tmp_path, [("chair", EVIL, 30, 0.9, 0.05, 60, 2500, EVIL, EVIL, 1234)])
+    assert run(tmp_path).returncode == 0
+    parsed = Page(tmp_path / "gallery" / "index.html")
+    assert parsed.text.count(EVIL) == 4  # status, backend, resolution, and the heading of the object so named
+    assert not any("onerror" in attributes for _, attributes in parsed.tags)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+@pytest.mark.parametrize("content", [None, b"\xff\xfe", b"name,psnr\nchair,30\n"])
+def test_an_unfit_summary_is_named(tmp_path, content):
+    write_objects(tmp_path / "objects.tsv", ["chair"])
+    if content:
+        (tmp_path / "summary.csv").write_bytes(content)
+    finished = run(tmp_path)
+    assert finished.returncode == 1 and "summary.csv: " in finished.stderr
+    assert finished.stderr.count("\n") == 1 and not (tmp_path / "gallery").exists()
+
+
+@needs_chromium
 def test_search_and_order_in_a_real_browser(page, tmp_path):
-    """A page in the same folder drives the gallery in a frame and writes what it saw as its text."""
     script = """
-    const gallery = document.querySelector("iframe").contentDocument;
+    const gallery = frame.contentDocument;
     const names = () => [...gallery.querySelectorAll("li")].filter((li) => li.offsetHeight)
       .map((li) => li.dataset.name);
     const set = (id, value, event) => {
@@ -134,35 +199,22 @@ def test_search_and_order_in_a_real_browser(page, tmp_path):
     set("search", "B- A", "input"); seen.found = names();
     seen.shown = gallery.getElementById("shown").textContent;
     set("search", "", "input");
-    for (const order of ["psnr -", "psnr", "seconds", "name", ""]) {
+    for (const order of ["psnr -", "psnr", "training_seconds", "name", ""]) {
       set("order", order, "change"); seen["by " + order] = names();
     }
-    document.body.textContent = JSON.stringify(seen);
+    return seen;
     """
-    driver = page.parent / "driver.html"
-    driver.write_text(
-        '<!doctype html><meta charset="utf-8"><body onload="drive()">'
-        '<iframe src="index.html" width="1000" height="800"></iframe>'
-        f"<script>function drive() {{{script}}}</script>"
-    )
-    # Two files are strangers to each other in a browser, two pages of one server are not.
-    handler = partial(QuietHandler, directory=page.parents[1])
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}/gallery/driver.html"
-        finished = chromium("--virtual-time-budget=5000", "--dump-dom", address, profile=tmp_path)
-        server.shutdown()
-    seen = json.loads(re.search("<body[^>]*>(.*)</body>", finished.stdout, re.DOTALL)[1])
+    seen = drive(page, script, profile=tmp_path)
     assert seen["width"] == 16  # the GIF was loaded
     assert seen["all"] == NAMES == seen["by "]
     assert seen["found"] == ["a.b-c"] and seen["shown"] == "1"
     assert seen["by psnr -"] == ["NaN", "a.b-c", "стул", "chair", "car+2", "007"]
     assert seen["by psnr"] == ["chair", "стул", "a.b-c", "NaN", "car+2", "007"]
-    assert seen["by seconds"] == ["NaN", "a.b-c", "стул", "chair", "car+2", "007"]
+    assert seen["by training_seconds"] == ["NaN", "a.b-c", "стул", "chair", "car+2", "007"]
     assert seen["by name"][0] == "007" and sorted(seen["by name"]) == sorted(NAMES)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+@needs_chromium
 @pytest.mark.parametrize("dark", [False, True])
 def test_page_opens_from_the_disk_in_either_scheme(page, tmp_path, dark):
     shot = tmp_path / "shot.png"
@@ -176,13 +228,3 @@ def test_page_opens_from_the_disk_in_either_scheme(page, tmp_path, dark):
     picture = iio.imread(shot)[..., :3]
     assert (picture[:, :8].mean() < 100) == dark  # the page's ground
     assert picture.std() > 10
-
-
-def chromium(*arguments, profile, scheme=()):
-    """Run headless Chromium that reaches nothing outside."""
-    command = [
-        *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
-        *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
-        *("--disable-sync", f"--user-data-dir={profile / 'profile'}", *scheme, *arguments),
-    ]
-    return subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)

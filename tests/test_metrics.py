@@ -15,8 +15,9 @@ from hypothesis.extra.numpy import arrays
 from skimage.metrics import peak_signal_noise_ratio
 
 from obj2ngp.common.files import UserError
-from obj2ngp.evaluation.metrics import PSNR_OF_EQUAL_IMAGES, flip, psnr, ssim
-from obj2ngp.views.pictures import check_view_names, truth_on_white
+from obj2ngp.evaluation.metrics import flip, ssim
+from obj2ngp.views.pictures import PSNR_OF_EQUAL_IMAGES, check_view_names, psnr, truth_on_white
+from result_files import write_views
 
 PROGRAM = Path(__file__).resolve().parents[1] / "workflow_scripts" / "metrics.py"
 pictures = arrays(np.uint8, (12, 13, 3))
@@ -71,23 +72,6 @@ def test_colliding_view_names_are_refused():
     for names in (["000", "000"], ["000", "000_depth"], ["a_depth", "a"]):
         with pytest.raises(UserError, match="transforms_test.json: .* view '.*' collides"):
             check_view_names(names, "transforms_test.json")
-
-
-def write_views(folder, count=3, size=(16, 20)):
-    """A transforms file with random true views, and predictions that are a little off."""
-    random = np.random.default_rng(0)
-    frames = []
-    (folder / "true").mkdir()
-    (folder / "test").mkdir()
-    for index in range(count):
-        rgba = random.integers(0, 256, (*size, 4), dtype=np.uint8)
-        rgba[:4, ..., 3] = 0
-        frames.append({"file_path": f"./true/{index:03d}", "transform_matrix": np.eye(4).tolist()})
-        iio.imwrite(folder / "true" / f"{index:03d}.png", rgba)
-        prediction = truth_on_white(rgba) // 2 + 127
-        iio.imwrite(folder / "test" / f"{index:03d}.png", prediction)
-    content = {"camera_angle_x": 0.8, "frames": frames}
-    (folder / "transforms_test.json").write_text(json.dumps(content))
 
 
 def run(folder):

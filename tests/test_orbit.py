@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from obj2ngp.ngp.turntable import OrbitSettings, orbit_poses
+from obj2ngp.common.files import UserError
+from obj2ngp.common.settings import from_mapping
+from obj2ngp.ngp.settings import OrbitSettings
+from obj2ngp.ngp.turntable import orbit_poses
 from obj2ngp.ngp.video import FFMPEG, encode
 
 
@@ -147,5 +150,5 @@ def test_the_bundled_ffmpeg_can_do_it():
 
 @pytest.mark.parametrize("bad", [{"fps": 60}, {"frames": 0}, {"elevation": 90.0}, {"fov": 180.0}])
 def test_impossible_turntables_are_refused(bad):
-    with pytest.raises(ValueError, match=next(iter(bad))):
-        OrbitSettings(**bad)
+    with pytest.raises(UserError, match=next(iter(bad))):
+        from_mapping(OrbitSettings, bad)

@@ -3,6 +3,7 @@
 By default with the bpy module of the project; with ``-m blenders`` with all other supported versions.
 """
 
+import json
 import math
 import re
 import subprocess
@@ -15,6 +16,8 @@ import pytest
 from blender_versions import VERSIONS, command
 from obj2ngp.common.files import UserError
 from scene_helpers import BLENDER_PYTHON, BOX_FACES, ROOT, box_corners, from_side, sphere, write_obj
+
+pytestmark = pytest.mark.slow
 
 SIDES = [(0, 0), (90, 0), (180, 0), (270, 0), (0, 90), (0, -90)]
 SHEET = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], float)  # seen from +z of a z-up file
@@ -61,6 +64,7 @@ def test_pictures_cameras_and_record_agree(blender, tmp_path):
     assert np.ptp(world, axis=1)[:3].max() == pytest.approx(0.9)
     file = rendered.transforms
     assert [frame["file_path"] for frame in file["frames"]] == ["./val/000", "./val/001", "./val/002"]
+    assert file["near"] == pytest.approx(3 - math.sqrt(0.75)) and file["far"] == pytest.approx(3 + math.sqrt(0.75))
     assert file["fl_x"] == pytest.approx(48 / math.tan(file["camera_angle_x"] / 2))
     for pose, image in zip(rendered.poses, rendered.images, strict=True):
         x, y, z, _ = np.linalg.inv(pose) @ world
@@ -75,14 +79,14 @@ def test_record(blender, cube):
     assert (record["object"], record["model"], record["split"]) == ("box", "model.obj", "test")
     assert re.match(r"\d+\.\d+", record["versions"]["blender"])
     assert record["settings"]["seed"] == 3 and record["settings"]["cameras"]["radius"] == 1.5
-    assert record["cycles"] == {"samples": 64, "denoised": False}
+    assert record["cycles"] == {"samples": 64}
     assert record["mesh"]["faces"] == 6 and record["mesh"]["twin_faces"] == 0
     assert record["warnings"] == []
 
 
 def test_presets(blender, cube):
-    samples = {p: blender.render(cube, preset=p, resolution=[16, 16]).record["cycles"] for p in ("draft", "high")}
-    assert samples["draft"]["samples"] == 16 and samples["high"] == {"samples": 256, "denoised": False}
+    cycles = [blender.render(cube, preset=p, resolution=[16, 16]).record["cycles"] for p in ("draft", "high")]
+    assert cycles == [{"samples": 16}, {"samples": 256}]
 
 
 def test_same_seed_same_pixels(blender, cube):
@@ -94,6 +98,60 @@ def test_same_seed_same_pixels(blender, cube):
     for name in ("000.png", "001.png"):
         assert (first.folder / name).read_bytes() == (again.folder / name).read_bytes()
     assert (first.images != other.images).any() and (first.poses != other.poses).any()
+
+
+def test_nerfbaselines_is_told_how_to_read_the_set(blender, cube):
+    """Once for an object, beside its sets, by the pass that every object has."""
+    assert not (blender.render(cube, split="val").folder.parent / "nb-info.json").exists()
+    told = json.loads((blender.render(cube, name="box").folder.parent / "nb-info.json").read_text())
+    assert told["loader"] == "nerfbaselines.datasets.blender:load_blender_dataset" and told["scene"] == "box"
+    assert told["depth_range"] == pytest.approx([1.5 - math.sqrt(0.75), 1.5 + math.sqrt(0.75)])
+
+
+def thin_and_off_centre(tmp_path):
+    """A glass sheet that ends in a spike: little of its box is seen, and all of it where it lies edge on."""
+    points = np.array([[0, 0, 0], [1, 0.2, 0], [0.1, 0.3, 0], [0.4, 0.1, 2]])
+    return write_model(tmp_path, points, [("glass", [[1, 2, 3], [1, 2, 4]])], "newmtl glass\nKd .5 .9 .2\nd .6\n")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"resolution": [45, 31]},
+        {"resolution": [31, 45], "scale": 0.05, "up": "Z"},
+        {"cameras": {"radius": 0.7, "elevation": [-90, 90]}, "fit": False},  # cut by the edges
+        {"cameras": {"radius": 0.2}, "fit": False, "no_visible_pixel": "warn"},  # from within its box
+        {"cameras": {"fov": 100}, "normals": True},
+    ],
+    ids=["wide", "tall", "cut", "within", "normals"],
+)
+def test_rendering_only_the_pixels_around_the_object_changes_none(blender, tmp_path, settings):
+    """Where depths are asked for, the whole picture is rendered."""
+    model = thin_and_off_centre(tmp_path)
+    part, whole = (blender.render(model, views=4, preset="draft", depth=depth, **settings) for depth in (False, True))
+    assert part.images.any()
+    np.testing.assert_array_equal(part.images, whole.images)
+    if "normals" in settings:
+        for name in ("000.exr", "001.exr"):
+            layers, expected = (OpenEXR.File(str(r.folder / name)).channels() for r in (part, whole))
+            assert len(layers) == 4 and len(expected) == 5  # the picture, three axes, depth
+            for layer in layers:
+                np.testing.assert_array_equal(layers[layer].pixels, expected[layer].pixels)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_only_the_rectangle_is_rendered(version, tmp_path):
+    """The pixels that are named, counted from the picture's upper left corner, as in the whole picture; no others."""
+    script = ROOT / "tests/rectangle_script.py"
+    words = [BLENDER_PYTHON, script] if version == "default" else command(version, script)
+    words += ["--"] if "-P" in words else []
+    done = subprocess.run(words + [tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    whole, part = (iio.imread(tmp_path / f"{name}.png") for name in ("whole", "part"))
+    assert whole.shape == (24, 32, 4) and (whole[..., 3] == 255).all()
+    inside = np.zeros((24, 32), bool)
+    inside[3:8, 5:21] = True
+    np.testing.assert_array_equal(part, np.where(inside[..., None], whole, 0))
 
 
 def test_depth_and_normals(blender, tmp_path):
@@ -125,7 +183,7 @@ def test_outputs_appear_whole_or_not_at_all(blender, cube, tmp_path):
     (cube.parent / "model.mtl").write_text("newmtl white\nmap_Kd none.png\n")
     with pytest.raises(UserError):
         blender.render(cube, folder=folder)
-    assert sorted(path.name for path in folder.iterdir()) == ["train", "transforms_train.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["nb-info.json", "train", "transforms_train.json"]
     np.testing.assert_array_equal(np.stack([iio.imread(p) for p in sorted(first.folder.glob("*.png"))]), before)
     (cube.parent / "model.mtl").write_text(WHITE)
     assert len(blender.render(cube, folder=folder, views=2).images) == 2  # none of the three views remains

@@ -10,8 +10,8 @@ from obj2ngp.ngp.config import resolve
 from obj2ngp.ngp.model_file import load_model, save_model
 from obj2ngp.ngp.rendering import Renderer, on_white
 from obj2ngp.ngp.training import TrainingRun, train
-from obj2ngp.views.pictures import truth_on_white
-from obj2ngp.views.posed_images import read_images
+from obj2ngp.views.pictures import psnr, truth_on_white
+from obj2ngp.views.reading import read_images
 from scene_helpers import SHARED
 
 
@@ -50,10 +50,9 @@ def test_a_doubled_model_trains_as_well_as_the_plain_one(blender, tmp_path):
         train(run)
         save_model(folder / "model.safetensors", run, {})
         views = Renderer(load_model(folder / "model.safetensors"), "cpu").render_views(test.pose, 64, 64, test.focal)
-        errors = [
-            np.mean((on_white(rgb, opacity) / 255.0 - truth_on_white(truth) / 255.0) ** 2)
-            for truth, (rgb, opacity, _) in zip(test.rgba, views, strict=True)
-        ]
-        quality.append(np.mean(-10 * np.log10(errors)))
+        pairs = zip(test.rgba, views, strict=True)
+        quality.append(
+            np.mean([psnr(truth_on_white(truth), on_white(rgb, opacity)) for truth, (rgb, opacity, _) in pairs])
+        )
     assert quality[0] > 24
     assert quality[1] > quality[0] - 0.5

@@ -1,6 +1,5 @@
-"""Cameras: where they stand, what they look at, and that the pictures' geometry follows from the files. No Blender."""
+"""Where the cameras stand, what they look at and how much of it they see. No Blender."""
 
-import json
 import math
 
 import numpy as np
@@ -8,14 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from obj2ngp.common.cameras import focal_length, project
 from obj2ngp.scene.cameras import (
     camera_poses,
+    covered_rectangle,
+    depth_range,
     derived_seed,
-    focal_length,
     largest_visible_sphere,
     radical_inverse,
     sample_angles,
-    transforms,
 )
 from obj2ngp.scene.settings import Cameras
 
@@ -103,18 +103,6 @@ def test_seeds_depend_on_project_object_and_split():
     np.testing.assert_array_equal(first, again)
 
 
-@given(st.floats(5, 120), st.integers(8, 2000), st.integers(8, 2000))
-def test_transforms_file(fov, width, height):
-    cameras = Cameras(fov=fov)
-    poses = camera_poses(cameras, 3, 1)
-    file = json.loads(json.dumps(transforms(cameras, (width, height), poses, "train")))
-    assert file["fl_x"] == file["fl_y"] == pytest.approx(0.5 * width / math.tan(0.5 * file["camera_angle_x"]))
-    assert math.degrees(file["camera_angle_x"]) == pytest.approx(fov)
-    assert (file["cx"], file["cy"], file["w"], file["h"]) == (width / 2, height / 2, width, height)
-    assert [frame["file_path"] for frame in file["frames"]] == ["./train/000", "./train/001", "./train/002"]
-    np.testing.assert_array_equal([frame["transform_matrix"] for frame in file["frames"]], poses)
-
-
 @given(any_cameras(), st.tuples(st.integers(8, 512), st.integers(8, 512)), SEEDS)
 def test_the_largest_visible_sphere_touches_the_pictures_edge(cameras, resolution, seed):
     """Its silhouette is a cone of half-angle asin(r / distance), seen around the optical axis."""
@@ -122,3 +110,38 @@ def test_the_largest_visible_sphere_touches_the_pictures_edge(cameras, resolutio
     focal = focal_length(resolution[0], math.radians(cameras.fov))
     edge = focal * math.tan(math.asin(radius / cameras.radius))
     assert edge == pytest.approx(min(resolution) / 2)
+
+
+@given(any_cameras(), st.tuples(st.integers(8, 256), st.integers(8, 256)), SEEDS)
+def test_the_covered_rectangle_holds_all_points_and_hardly_more(cameras, resolution, seed):
+    """Points of a cloud that may lie within, across and beyond the picture's edges, and around the camera."""
+    random = np.random.default_rng(seed)
+    points = random.uniform(-0.5, 0.5, (20, 3)) * random.uniform(0.01, 1) + random.uniform(-1, 1, 3)
+    (pose,) = camera_poses(cameras, 1, seed)
+    width, height = resolution
+    fov = math.radians(cameras.fov)
+    left, top, right, bottom = covered_rectangle(points, pose, fov, resolution)
+    assert 0 <= left < right <= width and 0 <= top < bottom <= height
+    local = np.linalg.inv(pose) @ np.c_[points, np.ones(20)].T
+    if local[2].max() >= -1e-3:  # beside or behind the camera
+        assert (left, top, right, bottom) == (0, 0, width, height)
+        return
+    focal = focal_length(width, fov)
+    column, row = width / 2 - focal * local[0] / local[2], height / 2 + focal * local[1] / local[2]
+    for low, high, values, size in ((left, right, column, width), (top, bottom, row, height)):
+        if values.max() > 0 and values.min() < size:  # something of it is seen along this axis
+            assert max(values.min() - 2, 0) <= low + 1e-6 and low <= max(values.min(), 0) + 1e-6
+            assert min(values.max(), size) - 1e-6 <= high <= min(values.max() + 2, size) + 1e-6
+        else:
+            assert high - low <= 1 + 2
+
+
+@given(any_cameras(), SEEDS)
+def test_the_depth_range_holds_the_unit_box(cameras, seed):
+    near, far = depth_range(cameras)
+    assert 0 < near < far
+    (pose,) = camera_poses(cameras, 1, seed)
+    points = np.random.default_rng(seed).uniform(-0.5, 0.5, (50, 3))
+    _, ahead = project(points, pose, 1.0, (0, 0))
+    distances = np.linalg.norm(points - pose[:3, 3], axis=1)[ahead > near]
+    assert distances.max(initial=0) <= far and distances.min(initial=far) >= near

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from obj2ngp.common.cameras import focal_length
 from obj2ngp.common.files import UserError
-from obj2ngp.scene.cameras import camera_poses, focal_length, largest_visible_sphere
+from obj2ngp.scene.cameras import camera_poses, largest_visible_sphere
 from obj2ngp.scene.mesh import UP, build_mesh
 from obj2ngp.scene.obj_file import read_obj
 from obj2ngp.scene.problems import Problems
@@ -81,6 +82,14 @@ def test_faces_without_a_twin_look_the_same_from_both_sides(tmp_path):
     mesh, _ = build(path)
     assert [mesh.looks[i] for i in mesh.face_look] == [((0, False), (1, False)), ((1, False), None)]
     assert mesh.statistics["twin_faces"] == 2 and mesh.statistics["repeated_faces"] == 1
+
+
+def test_a_bow_tie_does_not_take_the_quad_with_the_same_corners_along(tmp_path):
+    """Its two halves are wound against each other, so that it has no area and is not drawn."""
+    path = write_obj(tmp_path / "bow_tie.obj", QUAD, [("a", [[1, 3, 2, 4]]), ("b", [[1, 2, 3, 4]])])
+    mesh, _ = build(path)
+    assert mesh.statistics["faces_drawn"] == 1 and mesh.statistics["faces_without_area"] == 1
+    assert mesh.statistics["repeated_faces"] == 0 and mesh.looks == [((1, False), None)]
 
 
 def test_each_side_has_its_own_texture_coordinates(tmp_path):

@@ -6,90 +6,109 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
-from safetensors.numpy import save_file
 
-from obj2ngp.report.table import COLUMNS, METRICS, summarise
+from obj2ngp.report.table import columns, summarise, write_summary
+from result_files import RESULTS, write_model, write_object, write_objects
 
 PROGRAM = Path(__file__).resolve().parents[1] / "workflow_scripts" / "summary.py"
 
 
-def write_object(folder, psnrs, seconds=40.0, lpips=None):
-    """The result files of one object that the summary reads."""
-    (folder / "renders" / "train").mkdir(parents=True)
-    record = {"versions": {"blender": "4.5.15 LTS"}, "mesh": {"faces": 12, "vertices": 8}}
-    (folder / "renders" / "train" / "record.json").write_text(json.dumps(record))
-    header = {
-        "training_seconds": seconds,
-        "steps": 2500,
-        "backend": "cpu",
-        "device": "2 threads",
-        "versions": {"torch": "2.13.0"},
-        "resolution": [128, 96],
-    }
-    metadata = {"obj2ngp": json.dumps(header)}
-    save_file({"table": np.zeros(1, np.float32)}, folder / "model.safetensors", metadata)
-    with open(folder / "metrics.csv", "w", newline="") as file:
-        writer = csv.writer(file)
-        names = ["lpips"] if lpips is not None else []
-        writer.writerow(["object", "view", "psnr", "ssim", "flip", *names])
-        for index, psnr in enumerate(psnrs):
-            values = [lpips] if lpips is not None else []
-            writer.writerow([folder.name, f"{index:03d}", psnr, 0.9, 0.1 * index, *values])
+def table(folder, *names):
+    """The rows of the summary of objects in `folder`, by name."""
+    rows = summarise(folder, folder / "logs", dict.fromkeys(names, RESULTS))
+    return {row["object"]: row for row in rows}
 
 
 def test_figures_of_complete_objects(tmp_path):
     write_object(tmp_path / "chair", [30, 32, 37], seconds=30)
     write_object(tmp_path / "car", [35, 35], seconds=50)
     write_object(tmp_path / "cow", [40], seconds=40)
-    table = summarise(tmp_path, tmp_path / "logs", ["chair", "car", "cow"]).set_index("object")
-    chair = table.loc["chair"]
+    rows = table(tmp_path, "chair", "car", "cow")
+    chair = rows["chair"]
     assert chair["status"] == "ok" and chair["views"] == 3 and chair["resolution"] == "128x96"
     assert chair["psnr"] == 33 and chair["psnr_min"] == 30
     assert chair["flip"] == pytest.approx(0.1) and chair["flip_max"] == pytest.approx(0.2)
     assert chair["backend"] == "cpu" and chair["steps"] == 2500 and chair["torch"] == "2.13.0"
     assert chair["blender"] == "4.5.15 LTS" and chair["faces"] == 12 and chair["vertices"] == 8
-    assert list(table.index) == ["chair", "car", "cow", "(mean)", "(median)"]
+    assert list(rows) == ["chair", "car", "cow", "(mean)", "(median)"]
     # Objects count alike, however many views they have: (33 + 35 + 40) / 3, and the middle one.
-    assert table.loc["(mean)", "psnr"] == 36 and table.loc["(median)", "psnr"] == 35
-    assert table.loc["(mean)", "psnr_min"] == 35 and table.loc["(mean)", "training_seconds"] == 40
-    assert "lpips" not in table
+    assert rows["(mean)"]["psnr"] == 36 and rows["(median)"]["psnr"] == 35
+    assert rows["(mean)"]["psnr_min"] == 35 and rows["(mean)"]["training_seconds"] == 40
+    assert "lpips" not in columns(rows.values())
 
 
-def test_lpips_has_columns_where_it_was_computed(tmp_path):
+def test_an_optional_metric_has_columns_where_it_was_computed(tmp_path):
     write_object(tmp_path / "chair", [30], lpips=0.25)
     write_object(tmp_path / "car", [35])
-    table = summarise(tmp_path, tmp_path / "logs", ["chair", "car"]).set_index("object")
-    assert table.loc["chair", "lpips"] == 0.25 and np.isnan(table.loc["car", "lpips"])
-    assert table.loc["(mean)", "lpips"] == 0.25
-    assert table.loc["car", "status"] == "ok"
+    rows = table(tmp_path, "chair", "car")
+    assert {"lpips", "lpips_max"} <= set(columns(rows.values()))
+    assert rows["chair"]["lpips"] == 0.25 and "lpips" not in rows["car"]
+    assert rows["(mean)"]["lpips"] == 0.25
+    assert rows["car"]["status"] == "ok"
+
+
+def metrics_with(cell):
+    """Spoils one cell of an object's metrics.csv."""
+    text = "object,view,psnr,ssim,flip\nchair,000,30,0.9,0.1\nchair,001,{},0.9,0.1\n"
+    return lambda folder: (folder / "metrics.csv").write_text(text.format(cell))
+
+
+def record_with(faces):
+    record = {"versions": {"blender": "4.5"}, "mesh": {"faces": faces, "vertices": 8}}
+    return lambda folder: (folder / "renders/train/record.json").write_text(json.dumps(record))
 
 
 @pytest.mark.parametrize(
     "spoil, status, empty",
     [
         (lambda f: (f / "metrics.csv").unlink(), "metrics.csv: missing", "psnr"),
-        (lambda f: (f / "metrics.csv").write_text(""), "metrics.csv: No columns", "psnr"),
+        (lambda f: (f / "metrics.csv").write_text(""), "metrics.csv: no views", "psnr"),
+        (lambda f: (f / "metrics.csv").write_bytes(b"\xff\xfe"), "metrics.csv: ", "psnr"),
         (lambda f: (f / "metrics.csv").write_text("view,psnr\n0,3\n"), "metrics.csv: no 'ssim'", "psnr"),
         (lambda f: (f / "metrics.csv").write_text("object,view,psnr,ssim,flip\n"), "metrics.csv: no views", "psnr"),
-        (lambda f: (f / "model.safetensors").unlink(), "model.safetensors: ", "steps"),
+        (metrics_with("dark"), "metrics.csv: psnr is not a number: 'dark'", "psnr"),
+        (metrics_with("nan"), "metrics.csv: psnr is not a number: 'nan'", "psnr"),
+        (metrics_with("-inf"), "metrics.csv: psnr is not a number: '-inf'", "psnr"),
+        (metrics_with(""), "metrics.csv: psnr is not a number: ''", "psnr"),
+        (lambda f: (f / "model.safetensors").unlink(), "model.safetensors: missing", "steps"),
         (lambda f: (f / "model.safetensors").write_bytes(b"junk"), "model.safetensors: ", "steps"),
-        (lambda f: (f / "renders/train/record.json").write_text("{"), "train/record.json: ", "faces"),
+        (lambda f: write_model(f, training_seconds="long"), "model.safetensors: training_seconds is not", "steps"),
+        (lambda f: write_model(f, steps=float("nan")), "model.safetensors: steps is not", "steps"),
+        (lambda f: write_model(f, steps=10**400), "model.safetensors: steps is not", "steps"),
+        (lambda f: write_model(f, resolution=3), "model.safetensors: ", "steps"),
+        (lambda f: write_model(f, versions=3), "model.safetensors: ", "steps"),
+        (lambda f: (f / "renders/train/record.json").write_text("{"), "renders/train/record.json: ", "faces"),
+        (lambda f: (f / "renders/train/record.json").write_text("[]"), "renders/train/record.json: ", "faces"),
+        (record_with("many"), "renders/train/record.json: faces is not a number: 'many'", "faces"),
     ],
 )
-def test_what_is_missing_is_named_and_breaks_nothing(tmp_path, spoil, status, empty):
+def test_what_is_missing_or_unfit_is_named_and_concerns_its_object_alone(tmp_path, spoil, status, empty):
     write_object(tmp_path / "chair", [30])
     write_object(tmp_path / "car", [36])
     spoil(tmp_path / "chair")
-    table = summarise(tmp_path, tmp_path / "logs", ["chair", "car", "gone"]).set_index("object")
-    assert table.loc["chair", "status"].startswith(status)
-    assert pd.isna(table.loc["chair", empty])
-    assert table.loc["gone", "status"].count("; ") == 2  # all three files are missing
-    assert table.loc["gone"].drop("status").isna().all()
-    assert table.loc["(mean)", "psnr"] == 36
-    assert table.loc["(mean)", "status"] == "1 of 3 objects"
+    rows = table(tmp_path, "chair", "car", "gone")
+    assert rows["chair"]["status"].startswith(status)
+    assert empty not in rows["chair"]
+    assert rows["gone"]["status"].count(": missing") == len(RESULTS) + 2  # the model and the record too
+    assert set(rows["gone"]) == {"object", "status"}
+    assert rows["car"]["status"] == "ok"
+    assert rows["(mean)"]["psnr"] == rows["(median)"]["psnr"] == 36
+    assert rows["(mean)"]["status"] == "1 of 3 objects"
+
+
+@pytest.mark.parametrize("file", ["orbit.gif", "renders/transforms_val.json"])
+def test_an_object_without_a_turntable_or_a_pass_that_it_should_have_is_not_ok(tmp_path, file):
+    write_object(tmp_path / "chair", [30])
+    write_object(tmp_path / "car", [36])
+    (tmp_path / "chair" / file).unlink()
+    rows = table(tmp_path, "chair", "car")
+    assert rows["chair"]["status"] == f"{file}: missing"
+    assert rows["chair"]["psnr"] == 30  # what is there is shown, and counts in no mean
+    assert rows["(mean)"]["psnr"] == 36
+    # An object of which it is not asked for needs none.
+    wanted = [result for result in RESULTS if result != file]
+    assert summarise(tmp_path, tmp_path / "logs", {"chair": wanted})[0]["status"] == "ok"
 
 
 def test_the_message_with_which_a_program_stopped_is_the_status(tmp_path):
@@ -98,35 +117,52 @@ def test_the_message_with_which_a_program_stopped_is_the_status(tmp_path):
     logs.mkdir(parents=True)
     (logs / "render_train.log").write_text("view 0\nerror: object chair: chair.obj: no faces\nBlender quit\n")
     (logs / "train.log").write_text("Killed\n")
-    table = summarise(tmp_path, tmp_path / "logs", ["chair", "car"]).set_index("object")
-    assert table.loc["chair", "status"] == "chair.obj: no faces"
-    assert table.loc["car", "status"].startswith("metrics.csv: missing")
+    rows = table(tmp_path, "chair", "car")
+    assert rows["chair"]["status"] == "chair.obj: no faces"
+    assert rows["car"]["status"].startswith("metrics.csv: missing")
     write_object(tmp_path / "chair", [30])
-    table = summarise(tmp_path, tmp_path / "logs", ["chair"]).set_index("object")
-    assert table.loc["chair", "status"] == "ok"
+    assert table(tmp_path, "chair")["chair"]["status"] == "ok"
 
 
-def run(folder, names):
-    (folder / "objects.txt").write_text("".join(name + "\n" for name in names), encoding="utf-8")
+def test_whole_numbers_are_written_whole(tmp_path):
+    write_object(tmp_path / "chair", [30, 31.23456789])
+    record_with(1234567)(tmp_path / "chair")
+    write_summary(tmp_path, tmp_path, write_objects(tmp_path / "objects.tsv", ["chair"]), tmp_path / "summary.csv")
+    with open(tmp_path / "summary.csv", newline="") as file:
+        row = next(csv.DictReader(file))
+    assert row["faces"] == "1234567" and row["psnr"] == "30.6173" and row["training_seconds"] == "40"
+
+
+def run(folder, objects):
     command = [
         *(sys.executable, PROGRAM, "--results", folder, "--logs", folder / "logs"),
-        *("--objects", folder / "objects.txt", "--out", folder / "summary.csv"),
+        *("--objects", objects, "--out", folder / "summary.csv"),
     ]
     return subprocess.run(command, capture_output=True, text=True)
 
 
 def test_program_writes_the_table_even_when_nothing_succeeded(tmp_path):
-    finished = run(tmp_path, ["chair", "стул"])
+    finished = run(tmp_path, write_objects(tmp_path / "objects.tsv", ["chair", "стул"]))
     assert finished.returncode == 0, finished.stderr
     assert "chair: metrics.csv: missing" in finished.stdout
-    table = pd.read_csv(tmp_path / "summary.csv")
-    assert list(table["object"]) == ["chair", "стул", "(mean)", "(median)"]
-    assert list(table) == [name for name in COLUMNS if name not in METRICS["lpips"]]
+    with open(tmp_path / "summary.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["object"] for row in rows] == ["chair", "стул", "(mean)", "(median)"]
+    assert list(rows[0]) == columns([])
 
 
-def test_program_names_a_missing_list(tmp_path):
-    command = [sys.executable, PROGRAM, "--results", tmp_path, "--objects", tmp_path / "none.txt"]
-    command += ["--logs", tmp_path, "--out", tmp_path / "s.csv"]
-    finished = subprocess.run(command, capture_output=True, text=True)
-    assert finished.returncode == 1 and "none.txt" in finished.stderr
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (lambda file: file.unlink(), "No such file"),
+        (lambda file: file.write_text("chair\ncar\n"), "not a table of objects"),
+        (lambda file: file.write_text("object\tresults\nchair\n"), "not a table of objects"),
+        (lambda file: file.write_bytes(b"\xff\xfe"), "not a table of objects"),
+    ],
+)
+def test_program_names_an_unfit_table_of_objects(tmp_path, spoil, message):
+    objects = write_objects(tmp_path / "objects.tsv", ["chair"])
+    spoil(objects)
+    finished = run(tmp_path, objects)
+    assert finished.returncode == 1 and f"{objects}: " in finished.stderr and message in finished.stderr
     assert finished.stderr.count("\n") == 1

@@ -11,6 +11,7 @@ import torch
 
 import reference
 import test_stages
+from ball import ball_images
 from obj2ngp.ngp import backends
 from obj2ngp.ngp.buffers import Clock, Moments, Samples
 from obj2ngp.ngp.config import NetworkConfig, TrainConfig
@@ -18,7 +19,7 @@ from obj2ngp.ngp.field import Field
 from obj2ngp.ngp.model_file import load_model, restore_checkpoint, save_checkpoint, save_model
 from obj2ngp.ngp.rendering import Renderer
 from obj2ngp.ngp.training import TrainingRun, train
-from tcnn_scene import TRAINING, backend_on_standins, ball_images, psnr_on_white
+from tcnn_scene import TRAINING, backend_on_standins, psnr_on_white
 from test_occupancy import test_an_occupancy_update_never_empties_the_grid, test_occupancy_update  # noqa: F401
 from test_stages import (  # noqa: F401  (pytest runs them here with the fixture below)
     test_a_step_with_a_gradient_that_is_no_number_is_skipped,
@@ -33,6 +34,8 @@ from test_stages import (  # noqa: F401  (pytest runs them here with the fixture
     test_rays,
     test_rays_that_find_no_room_are_left_out,
 )
+
+pytestmark = pytest.mark.slow
 
 WORKFLOW_SCRIPTS = Path(__file__).parents[1] / "workflow_scripts"
 

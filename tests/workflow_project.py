@@ -9,9 +9,10 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-COPIED = ("Snakefile", "rules", "envs", "profiles", "config/schemas")
+COPIED = ("Snakefile", "rules", "envs", "profiles", "config")
 LINKED = ("workflow_scripts", ".venv-blender")  # so that compiled kernels are found again
-AGGREGATES = {("object_names", None, None), ("summary", None, None), ("gallery", None, None)}
+SNAKEMAKE = (sys.executable, "-m", "snakemake")
+AGGREGATES = {("object_table", None, None), ("summary", None, None), ("gallery", None, None)}
 TINY = {
     "render": {"preset": "draft", "resolution": [32, 32], "views": {"train": 3, "val": 1, "test": 2}},
     "train": {"backend": "cpu", "steps": 20},
@@ -48,10 +49,7 @@ class Project:
         for name in COPIED:
             source, target = ROOT / name, Path(root, name)
             target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target)
-            else:
-                shutil.copy2(source, target)
+            (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)
         for name in LINKED:
             Path(root, name).symlink_to(ROOT / name)
         Path(root, "models").mkdir()
@@ -82,7 +80,7 @@ class Project:
 
     def start(self, *arguments, stdout=subprocess.PIPE):
         """Start Snakemake here; both its streams go to `stdout`."""
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        command = [*SNAKEMAKE, "--cores", "2", *arguments]
         return subprocess.Popen(command, cwd=self.root, stdout=stdout, stderr=subprocess.STDOUT, text=True)
 
     def snakemake(self, *arguments):

@@ -12,9 +12,9 @@ def parse(argv):
     """The options in `argv`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, required=True, help="folder of the objects' results")
-    parser.add_argument("--objects", type=Path, required=True, help="file with one object name a line")
+    parser.add_argument("--objects", type=Path, required=True, help="table of the objects (.tsv)")
     parser.add_argument("--summary", type=Path, required=True, help="table of summary.py")
-    parser.add_argument("--out", type=Path, required=True, help="page to write (.html)")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write, with the page index.html")
     return parser.parse_args(argv)
 
 

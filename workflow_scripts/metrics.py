@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from obj2ngp.common.files import naming, run_program
-from obj2ngp.evaluation.metrics import write_metrics
+from obj2ngp.evaluation.compare import write_metrics
 
 
 def parse(argv):

@@ -8,7 +8,8 @@ from obj2ngp.common.files import naming, run_program
 from obj2ngp.common.settings import read_settings
 from obj2ngp.ngp import backends
 from obj2ngp.ngp.model_file import load_model
-from obj2ngp.ngp.turntable import OrbitSettings, write_orbit
+from obj2ngp.ngp.settings import OrbitSettings
+from obj2ngp.ngp.turntable import write_orbit
 
 
 def parse(argv):

@@ -13,7 +13,8 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # Blender does not
 
 from obj2ngp.common.files import naming, run_program  # noqa: E402
-from obj2ngp.scene.rendering import SPLITS, render  # noqa: E402
+from obj2ngp.scene.rendering import render  # noqa: E402
+from obj2ngp.scene.settings import SPLITS  # noqa: E402
 
 
 def parse(argv):

@@ -13,7 +13,7 @@ def parse(argv):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, required=True, help="folder of the objects' results")
     parser.add_argument("--logs", type=Path, required=True, help="folder of the objects' logs")
-    parser.add_argument("--objects", type=Path, required=True, help="file with one object name a line")
+    parser.add_argument("--objects", type=Path, required=True, help="table of the objects (.tsv)")
     parser.add_argument("--out", type=Path, required=True, help="table to write (.csv)")
     return parser.parse_args(argv)
 

@@ -5,6 +5,7 @@ Standard library only and valid for Python 3.7, so that it also runs inside Blen
 
 import contextlib
 import os
+import re
 import shutil
 import sys
 import uuid
@@ -40,33 +41,53 @@ def _hidden_sibling(path):
     return path.parent / f".{path.stem}-{uuid.uuid4().hex[:12]}{path.suffix}"
 
 
+def _make_room(path):
+    """Make the folder that `path` is to lie in, and remove the hidden siblings that a killed run has left of `path`.
+
+    No other process writes `path` at the same time: each output belongs to one job.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sibling = re.compile(re.escape(f".{path.stem}-") + "[0-9a-f]{12}" + re.escape(path.suffix))
+    for left in [entry for entry in path.parent.iterdir() if sibling.fullmatch(entry.name)]:
+        _remove(left)
+
+
+def _remove(path):
+    """Remove the file or folder `path`, if it exists."""
+    if path.is_dir():
+        shutil.rmtree(str(path), ignore_errors=True)
+    elif path.exists():
+        path.unlink()
+
+
 @contextlib.contextmanager
 def atomic_path(path):
     """Yield a temporary sibling of the file `path`; it replaces `path` if the block succeeds.
 
     The sibling has the suffix of `path`, since many writers choose their format by it. Missing
-    parent folders are made. After an exception `path` is as it was and the sibling is gone.
+    parent folders are made, and siblings that a killed run left are removed. After an exception
+    `path` is as it was and the sibling is gone.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_room(path)
     temporary = _hidden_sibling(path)
     try:
         yield temporary
         os.replace(str(temporary), str(path))
     finally:
-        if temporary.exists():
-            temporary.unlink()
+        _remove(temporary)
 
 
 @contextlib.contextmanager
 def atomic_folder(path):
     """Yield a new empty sibling folder; it replaces the folder `path` if the block succeeds.
 
-    Whatever `path` held before is gone afterwards, so files of a former run never remain. A
-    folder cannot be replaced in one step: for an instant between two renames `path` is absent.
+    Whatever `path` held before is gone afterwards, so files of a former run never remain, nor do
+    siblings that a killed one left. A folder cannot be replaced in one step: for an instant between
+    two renames `path` is absent.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_room(path)
     temporary, former = _hidden_sibling(path), _hidden_sibling(path)
     temporary.mkdir()
     try:
@@ -76,4 +97,4 @@ def atomic_folder(path):
         os.replace(str(temporary), str(path))
     finally:
         for folder in (temporary, former):
-            shutil.rmtree(str(folder), ignore_errors=True)
+            _remove(folder)

@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import json
 import platform
 import time
 
@@ -12,8 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import obj2ngp
-from obj2ngp.common.files import UserError, atomic_path
-from obj2ngp.views.posed_images import read_images
+from obj2ngp.common.files import atomic_path
+from obj2ngp.common.settings import read_mapping
+from obj2ngp.views.reading import read_images
 
 from . import backends
 from .config import resolve
@@ -22,17 +22,6 @@ from .training import TrainingRun, train
 
 CHECKPOINT_SECONDS = 5.0  # between two checkpoints: a killed run loses less than this
 LOG_COLUMNS = ("step", "seconds", "loss", "psnr", "samples", "rays", "learning_rate")
-
-
-def read_settings(text):
-    """The mapping in `text`. Raises UserError."""
-    try:
-        settings = json.loads(text)
-    except ValueError as error:
-        raise UserError("--settings is not JSON: {}".format(error)) from error
-    if not isinstance(settings, dict):
-        raise UserError("--settings is not a JSON object: {}".format(text))
-    return settings
 
 
 class Reporter:
@@ -98,7 +87,7 @@ def train_object(name, renders, settings, backend_name, model, log):
     backend = backends.select(backend_name)
     images = read_images(renders / "transforms_train.json")
     height, width = images.rgba.shape[1:3]
-    config = resolve(read_settings(settings), backends.name_of(backend), len(images), max(width, height))
+    config = resolve(read_mapping(settings), backends.name_of(backend), len(images), max(width, height))
     print(
         "backend {}: {}, {} views of {}x{}, {} steps".format(
             backends.name_of(backend), backend.describe(), len(images), width, height, config.steps

@@ -6,29 +6,17 @@ protocol.json states what the values mean. Whatever the folder held before is re
 
 import json
 import time
-from dataclasses import dataclass
 
 import imageio.v3 as iio
 import numpy as np
 
 from obj2ngp.common.files import UserError, atomic_folder
 from obj2ngp.views.pictures import DEPTH_SUFFIX, DEPTH_UNITS_PER_STEP, check_view_names
-from obj2ngp.views.posed_images import read_cameras
+from obj2ngp.views.reading import read_cameras
 
 from .rendering import Renderer, on_white
 
 SOLID = 0.5  # opacity from which on a pixel has a depth
-
-
-@dataclass(frozen=True)
-class ViewSettings:
-    """How test views are rendered."""
-
-    supersampling: int = 2  # rays along each edge of a pixel
-
-    def __post_init__(self):
-        if self.supersampling < 1:
-            raise ValueError("supersampling must be at least 1")
 
 
 def image_size(cameras):

@@ -1,55 +1,108 @@
 """A page that shows all objects' turntables and numbers.
 
-The page is one file that opens from a disk without a network: its style and its few lines of script
-stand in it, and its links are relative.
+The page's folder holds all that it shows and links, and its links stay inside: it opens from a disk without
+a network, may be copied elsewhere, and is taken whole into Snakemake's report. What is linked are the files of
+the results themselves under a second name (hard links), so they take no room.
 """
 
+import csv
 import os
+import shutil
 from pathlib import Path
 from urllib.parse import quote
 
-import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from obj2ngp.common.files import UserError, atomic_path
+from obj2ngp.common.files import UserError, atomic_folder
+from obj2ngp.evaluation.registry import METRICS
 
-from .table import read_names
+from .table import MESH_FIGURES, TRAINING_FIGURES, number, read_objects
 
 TEMPLATES = Path(__file__).parent / "templates"
 TEMPLATE = "gallery.html.jinja"
+PAGE = "index.html"
+TURNTABLE = "orbit.gif"
+FACTS = ("{steps} steps in {training_seconds:.0f} s on {backend}", "{resolution}", "{faces:,} faces")
 LINKS = {"MP4": "orbit.mp4", "metrics": "metrics.csv", "training": "training.csv", "model": "model.safetensors"}
 
 
-def relative_link(target, page):
-    """URL of the file `target` as seen from the file `page`."""
-    return quote(Path(os.path.relpath(target, page.parent)).as_posix())
-
-
-def cards(summary, results, names, page):
-    """What the page shows of each object: a dict for each name, in their order."""
-    figures = summary.set_index("object").to_dict("index")
-    for name in names:
-        row = {key: value for key, value in figures.get(name, {}).items() if not pd.isna(value)}
-        folder = results / name
-        yield {
-            "name": name,
-            **row,
-            "status": row.get("status", "not in the summary"),
-            "gif": relative_link(folder / "orbit.gif", page) if (folder / "orbit.gif").exists() else None,
-            "links": {
-                label: relative_link(folder / file, page) for label, file in LINKS.items() if (folder / file).exists()
-            },
-        }
-
-
-def write_gallery(results, names, summary, out):
-    """Write the page `out` of the objects in the file `names` with the figures of `summary`. Raises UserError."""
+def include(file, folder, name):
+    """Put `file` into the page's `folder` as `name`. Returns its URL there, or None where there is no such file."""
+    if not file.is_file():
+        return None
+    target = folder / name
+    target.parent.mkdir(exist_ok=True)
     try:
-        # Names such as 02958343 or NaN are text.
-        table = pd.read_csv(summary, dtype={"object": str}, keep_default_na=False, na_values=[""])
-    except (OSError, ValueError) as error:
-        raise UserError(f"{summary}: not a readable table: {error}") from error
-    names = read_names(names)
+        os.link(file, target)
+    except OSError:  # the file system has no hard links, or the results lie on two
+        shutil.copyfile(file, target)
+    return quote(name)
+
+
+def include_result(results, name, file, folder):
+    """`include` of an object's result: orbit.gif of the object chair becomes orbit/chair.gif."""
+    stem, suffix = os.path.splitext(file)
+    return include(results / name / file, folder, f"{stem}/{name}{suffix}")
+
+
+def read_summary(file):
+    """{object: {column: text or number}} of a table of summary.py, without its empty cells. Raises UserError.
+
+    A cell that should hold a number and does not counts as empty.
+    """
+    try:
+        with open(file, newline="", encoding="utf-8") as stream:
+            rows = {row["object"]: row for row in csv.DictReader(stream)}
+    except OSError as error:
+        raise UserError(f"{file}: {error.strerror}") from error
+    except (KeyError, ValueError, csv.Error) as error:
+        raise UserError(f"{file}: not a table of objects") from error
+    numeric = {*(metric.name for metric in METRICS), *TRAINING_FIGURES, *MESH_FIGURES}
+    return {name: dict(_cells(row, numeric)) for name, row in rows.items()}
+
+
+def _cells(row, numeric):
+    for column, text in row.items():
+        if column not in numeric:
+            if text:
+                yield column, text
+            continue
+        try:
+            yield column, number(row, column)
+        except ValueError:
+            continue
+
+
+def facts(figures):
+    """What the summary knows of an object beside its metrics, in phrases."""
+    for phrase in FACTS:
+        try:
+            yield phrase.format_map(figures)
+        except KeyError:
+            continue
+
+
+def card(name, figures, results, folder):
+    """What the page shows of one object, whose `figures` are its row of the summary."""
+    links = {label: include_result(results, name, file, folder) for label, file in LINKS.items()}
+    return {
+        "status": "not in the summary",
+        **figures,
+        "name": name,
+        "facts": list(facts(figures)),
+        "turntable": include_result(results, name, TURNTABLE, folder),
+        "links": {label: link for label, link in links.items() if link},
+    }
+
+
+def write_gallery(results, objects, summary, out):
+    """Write the page of the objects in the file `objects` into the folder `out`. Raises UserError.
+
+    results  Path of the folder that holds a folder for each object
+    summary  Path of their table
+    """
+    figures = read_summary(summary)
+    names = list(read_objects(objects))
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -57,10 +110,12 @@ def write_gallery(results, names, summary, out):
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    mean = table[table["object"] == "(mean)"].squeeze().dropna().to_dict()
-    stream = environment.get_template(TEMPLATE).stream(
-        cards=cards(table, results, names, out), count=len(names), mean=mean, summary=relative_link(summary, out)
-    )
-    with atomic_path(out) as temporary:
-        stream.dump(str(temporary), encoding="utf-8")
-    print(f"{out}: {len(names)} objects")
+    with atomic_folder(out) as folder:
+        environment.get_template(TEMPLATE).stream(
+            cards=(card(name, figures.get(name, {}), results, folder) for name in names),
+            count=len(names),
+            mean=figures.get("(mean)", {}),
+            metrics=[metric for metric in METRICS if any(metric.name in row for row in figures.values())],
+            summary=include(summary, folder, summary.name),
+        ).dump(str(folder / PAGE), encoding="utf-8")
+    print(f"{out / PAGE}: {len(names)} objects")

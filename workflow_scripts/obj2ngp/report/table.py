@@ -1,86 +1,101 @@
 """Gather the results of all objects in one table.
 
 One row an object, then a row of means and one of medians, named "(mean)" and "(median)". The column
-`status` is "ok", or says why a program stopped, or else names the file that is missing or unfit; what
-that file would have said is then empty, and the object counts in no mean.
+`status` is "ok", or says why a program stopped, or else names the files that are missing or unfit; what
+such a file would have said is then empty, and the object counts in no mean.
 """
 
+import csv
 import json
+import math
+import statistics
+from collections.abc import Callable
 
-import pandas as pd
 from safetensors import SafetensorError, safe_open
 
 from obj2ngp.common.files import ERROR, UserError, atomic_path
+from obj2ngp.evaluation.registry import METRICS
 
-# A view's metric -> the columns that it has here: name and pandas' function over the views.
-METRICS = {
-    "psnr": {"psnr": "mean", "psnr_min": "min"},
-    "ssim": {"ssim": "mean", "ssim_min": "min"},
-    "flip": {"flip": "mean", "flip_max": "max"},  # an error: the largest is the worst
-    "lpips": {"lpips": "mean", "lpips_max": "max"},
-}
-FIGURES = [column for columns in METRICS.values() for column in columns]
-COLUMNS = [
-    *("object", "status", "views", "resolution", *FIGURES, "training_seconds", "steps"),
-    *("backend", "device", "faces", "vertices", "blender", "torch", "obj2ngp"),
-]
-AVERAGED = [*FIGURES, "training_seconds", "steps", "faces", "vertices"]
+TRAINING_FIGURES = ("training_seconds", "steps")
+MESH_FIGURES = ("faces", "vertices")
 MODEL_HEADER = "obj2ngp"  # the key of the model file's JSON
+AVERAGES: dict[str, Callable] = {"(mean)": statistics.fmean, "(median)": statistics.median}
 
 
 class MissingResult(Exception):
     """A result file that is missing or unfit; the message names it."""
 
 
-def metric_figures(file):
-    """Number of views, and mean and worst of each metric, of an object's metrics.csv."""
+def number(figures, key):
+    """The number under `key`, which may be text: an int where it is whole. Raises ValueError unless finite."""
     try:
-        table = pd.read_csv(file)
-        figures = {"views": len(table)}
-        for metric, columns in METRICS.items():
-            if metric in table or metric != "lpips":
-                figures.update({name: table[metric].agg(how) for name, how in columns.items()})
-    except (OSError, ValueError, KeyError) as error:
-        raise MissingResult(f"{file.name}: {describe(error)}") from error
-    if not figures["views"]:
-        raise MissingResult(f"{file.name}: no views")
+        value = float(figures[key])
+    except (TypeError, ValueError, OverflowError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{key} is not a number: {figures[key]!r}")
+    return int(value) if value.is_integer() else value
+
+
+def metric_figures(file):
+    """Number of views, and what the summary has of each metric, of an object's metrics.csv."""
+    with open(file, newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    if not rows:
+        raise ValueError("no views")
+    figures = {"views": len(rows)}
+    for metric in METRICS:
+        if metric.name in rows[0] or not metric.obstacle:
+            values = [number(row, metric.name) for row in rows]
+            figures.update({column: function(values) for column, function in metric.summary.items()})
     return figures
 
 
 def training_figures(file):
     """What the header of an object's model file says of its training."""
-    try:
-        with safe_open(file, framework="numpy") as model:
-            header = json.loads((model.metadata() or {})[MODEL_HEADER])
-        width, height = header["resolution"]
-        return {
-            **{name: header[name] for name in ("training_seconds", "steps", "backend", "device")},
-            **{name: header["versions"].get(name) for name in ("torch", "obj2ngp")},
-            "resolution": f"{width}x{height}",
-        }
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise MissingResult(f"{file.name}: {describe(error)}") from error
+    with safe_open(file, framework="numpy") as model:
+        header = json.loads((model.metadata() or {})[MODEL_HEADER])
+    width, height = header["resolution"]
+    versions = dict(header["versions"])
+    return {
+        **{name: number(header, name) for name in TRAINING_FIGURES},
+        **{name: header[name] for name in ("backend", "device")},
+        **{name: versions.get(name) for name in ("torch", "obj2ngp")},
+        "resolution": f"{width}x{height}",
+    }
 
 
 def render_figures(file):
     """What the record of an object's renders says of its mesh."""
+    record = json.loads(file.read_text(encoding="utf-8"))
+    figures = {name: number(record["mesh"], name) for name in MESH_FIGURES}
+    return {"blender": record["versions"]["blender"], **figures}
+
+
+def no_figures(file):
+    """Nothing, of a file that need only be there."""
+    file.stat()
+    return {}
+
+
+READERS = {
+    "metrics.csv": metric_figures,
+    "model.safetensors": training_figures,
+    "renders/train/record.json": render_figures,
+}
+
+
+def figures_of(folder, file):
+    """What the result `file` of an object's folder says. Raises MissingResult."""
     try:
-        record = json.loads(file.read_text())
-        return {
-            "blender": record["versions"]["blender"],
-            **{name: record["mesh"][name] for name in ("faces", "vertices")},
-        }
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise MissingResult(f"{file.parent.name}/{file.name}: {describe(error)}") from error
-
-
-def describe(error):
-    """A short reason without the path, which stands before it."""
-    if isinstance(error, FileNotFoundError):
-        return "missing"
-    if isinstance(error, KeyError):
-        return f"no {error}"
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+        return READERS.get(file, no_figures)(folder / file)
+    except FileNotFoundError as error:
+        raise MissingResult(f"{file}: missing") from error
+    except KeyError as error:
+        raise MissingResult(f"{file}: no {error}") from error
+    except (OSError, ValueError, TypeError, csv.Error, SafetensorError) as error:
+        reason = str(error) or type(error).__name__
+        raise MissingResult(f"{file}: {reason.splitlines()[0]}") from error
 
 
 def stop_reason(logs, name):
@@ -92,56 +107,76 @@ def stop_reason(logs, name):
     return None
 
 
-def object_row(results, logs, name):
-    """The row of one object, a dict of its columns; `status` says why some cannot be filled."""
-    folder = results / name
-    row, problems = {"object": name}, []
-    for read, file in (
-        (metric_figures, folder / "metrics.csv"),
-        (training_figures, folder / "model.safetensors"),
-        (render_figures, folder / "renders" / "train" / "record.json"),
-    ):
+def object_row(results, logs, name, files):
+    """The row of one object that should have the result `files`; `status` says why some cells are empty."""
+    row, problems = {"object": name, "status": "ok"}, []
+    for file in dict.fromkeys([*READERS, *files]):
         try:
-            row.update(read(file))
+            row.update(figures_of(results / name, file))
         except MissingResult as problem:
             problems.append(str(problem))
-    status = (stop_reason(logs, name) or "; ".join(problems)) if problems else "ok"
-    return {**row, "status": status}
+    if problems:
+        row["status"] = stop_reason(logs, name) or "; ".join(problems)
+    return row
 
 
-def summarise(results, logs, names):
-    """The table of all objects, with the rows "(mean)" and "(median)" over those that are ok.
+def summarise(results, logs, objects):
+    """The rows of all objects, then those of the averages over the objects that are ok.
 
     results, logs  Paths of the folders that hold a folder for each object
+    objects        name -> the result files that the object should have, relative to its folder
     """
-    rows = [object_row(results, logs, name) for name in names]
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    complete = table[table["status"] == "ok"]
-    averages = [
-        {
-            "object": f"({how})",
-            "status": f"{len(complete)} of {len(table)} objects",
-            **complete[AVERAGED].apply(pd.to_numeric).agg(how).to_dict(),
-        }
-        for how in ("mean", "median")
+    rows = [object_row(results, logs, name, files) for name, files in objects.items()]
+    complete = [row for row in rows if row["status"] == "ok"]
+    averaged = [*(column for metric in METRICS for column in metric.summary), *TRAINING_FIGURES, *MESH_FIGURES]
+    for name, average in AVERAGES.items():
+        row = {"object": name, "status": f"{len(complete)} of {len(objects)} objects"}
+        for column in averaged:
+            values = [row[column] for row in complete if column in row]
+            if values:
+                row[column] = average(values)
+        rows.append(row)
+    return rows
+
+
+def columns(rows):
+    """The columns of a table with these rows. Those of an optional metric that no object has are left out."""
+    figures = [
+        column
+        for metric in METRICS
+        for column in metric.summary
+        if not metric.obstacle or any(column in row for row in rows)
     ]
-    whole = pd.DataFrame(rows + averages, columns=COLUMNS)
-    return whole.drop(columns=[name for name in METRICS["lpips"] if whole[name].isna().all()])
+    return [
+        *("object", "status", "views", "resolution", *figures, *TRAINING_FIGURES),
+        *("backend", "device", *MESH_FIGURES, "blender", "torch", "obj2ngp"),
+    ]
 
 
-def read_names(file):
-    """The object names of a file that has one a line."""
+def read_objects(file):
+    """The objects of a table with the columns object and results: {name: [result files]}. Raises UserError."""
     try:
-        return [line for line in file.read_text(encoding="utf-8").splitlines() if line]
+        with open(file, newline="", encoding="utf-8") as stream:
+            return {row["object"]: row["results"].split() for row in csv.DictReader(stream, delimiter="\t")}
     except OSError as error:
         raise UserError(f"{file}: {error.strerror}") from error
+    except (AttributeError, KeyError, ValueError, csv.Error) as error:
+        raise UserError(f"{file}: not a table of objects and their results") from error
 
 
-def write_summary(results, logs, names, out):
-    """Write the table of the objects in the file `names`; print what is not ok. Raises UserError."""
-    table = summarise(results, logs, read_names(names))
-    with atomic_path(out) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g")
-    for row in table[table["status"] != "ok"].iloc[:-2].itertuples():
-        print(f"{row.object}: {row.status}")
-    print(table.iloc[-2:][["object", "status", "psnr", "ssim", "flip"]].to_string(index=False))
+def write_summary(results, logs, objects, out):
+    """Write the table of the objects in the file `objects`; print what is not ok. Raises UserError."""
+    rows = summarise(results, logs, read_objects(objects))
+    with atomic_path(out) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns(rows), lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({key: f"{cell:.6g}" if isinstance(cell, float) else cell for key, cell in row.items()})
+    for row in rows[: -len(AVERAGES)]:
+        if row["status"] != "ok":
+            print(f"{row['object']}: {row['status']}")
+    for row in rows[-len(AVERAGES) :]:
+        figures = [
+            f"{metric.title} {metric.format.format(row[metric.name])}" for metric in METRICS if metric.name in row
+        ]
+        print(f"{row['object']} over {row['status']}: {', '.join(figures)}")

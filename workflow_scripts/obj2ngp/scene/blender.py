@@ -46,16 +46,6 @@ def set_faces(mesh: bpy.types.Mesh, start, counts):
         mesh.polygons.foreach_set("loop_total", counts)
 
 
-def use_denoiser(scene: bpy.types.Scene):
-    """Denoise with OpenImageDenoise; returns whether this build has it."""
-    try:
-        scene.cycles.denoiser = "OPENIMAGEDENOISE"
-    except TypeError:  # the names of denoisers are what this build offers
-        return False
-    scene.cycles.use_denoising = True
-    return True
-
-
 def set_file_format(image_settings: bpy.types.ImageFormatSettings, file_format):
     """Write pictures as PNG or OPEN_EXR_MULTILAYER; since 5.0 the kind of file comes first, and layers may be apart."""
     if VERSION >= (5, 0, 0):

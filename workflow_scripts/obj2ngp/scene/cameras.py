@@ -1,13 +1,14 @@
-"""Cameras on a sphere around the object, and the files that tell other programs where they stood.
-
-World: z up, the object centred at the origin in a unit box. Poses are 4x4 camera-to-world matrices with OpenGL axes:
-x right, y up, the camera looks along its own -z.
-"""
+"""Cameras on a sphere around the object, which lies centred at the origin in a unit box. See common/cameras.py."""
 
 import hashlib
 import math
 
 import numpy as np
+
+from obj2ngp.common.cameras import focal_length, orbit_pose, project
+
+CLIP_START = 0.001  # a camera shows nothing that is nearer
+BORDER = 1  # pixels around what an object covers, for the rounding of others
 
 
 def derived_seed(project_seed, object_name, split):
@@ -52,27 +53,10 @@ def sample_angles(cameras, views, seed):
     return azimuth, np.arcsin(np.clip(sine, -1.0, 1.0))
 
 
-def orbit_pose(azimuth, elevation, radius):
-    """Pose (4, 4) of a camera at ``radius`` that looks at the origin, its x axis horizontal. Angles in radians."""
-    backward = np.array(
-        [math.cos(elevation) * math.cos(azimuth), math.cos(elevation) * math.sin(azimuth), math.sin(elevation)]
-    )
-    right = np.array([-math.sin(azimuth), math.cos(azimuth), 0.0])  # defined straight above the object, too
-    pose = np.eye(4)
-    pose[:3, 0], pose[:3, 1], pose[:3, 2] = right, np.cross(backward, right), backward
-    pose[:3, 3] = radius * backward
-    return pose
-
-
 def camera_poses(cameras, views, seed):
     """Poses (views, 4, 4) for the settings ``cameras``; the same seed gives the same poses."""
     azimuth, elevation = sample_angles(cameras, views, seed)
     return np.stack([orbit_pose(a, e, cameras.radius) for a, e in zip(azimuth, elevation)])
-
-
-def focal_length(width, fov):
-    """Focal length in pixels of a picture ``width`` pixels wide with the horizontal field of view ``fov`` (radians)."""
-    return 0.5 * width / math.tan(0.5 * fov)
 
 
 def largest_visible_sphere(cameras, resolution):
@@ -82,29 +66,23 @@ def largest_visible_sphere(cameras, resolution):
     return cameras.radius * math.sin(math.atan(0.5 * min(width, height) / focal))
 
 
-def transforms(cameras, resolution, poses, image_folder):
-    """The NeRF-synthetic description of one split, ready for json.dump.
+def depth_range(cameras):
+    """The least and the greatest distance (near, far) at which a ray of a camera can be in the unit box."""
+    half_diagonal = math.sqrt(3) / 2
+    return max(cameras.radius - half_diagonal, CLIP_START), cameras.radius + half_diagonal
 
-    ``image_folder`` is the folder of the pictures 000.png, 001.png, ... as seen from the file. The keys beyond
-    ``camera_angle_x`` and ``frames`` are what instant-ngp reads: pixels are square, the principal point is the middle,
-    and scale 1 with offset 1/2 puts the unit box around the origin onto its own unit cube.
+
+def covered_rectangle(points, pose, fov, resolution):
+    """The pixels (left, top, right, bottom) that hold a picture of the polygons between ``points`` (N, 3).
+
+    ``right`` and ``bottom`` are the first ones beyond. At least one pixel; the whole picture where a point is not ahead
+    of the camera. ``fov`` in radians, ``resolution`` (width, height). Computed in the precision of ``points``.
     """
     width, height = resolution
-    fov = math.radians(cameras.fov)
-    focal = focal_length(width, fov)
-    return {
-        "camera_angle_x": fov,
-        "fl_x": focal,
-        "fl_y": focal,
-        "cx": width / 2,
-        "cy": height / 2,
-        "w": width,
-        "h": height,
-        "aabb_scale": 1,
-        "scale": 1.0,
-        "offset": [0.5, 0.5, 0.5],
-        "frames": [
-            {"file_path": f"./{image_folder}/{index:03d}", "transform_matrix": pose.tolist()}
-            for index, pose in enumerate(poses)
-        ],
-    }
+    pixels, depths = project(points, pose.astype(points.dtype), focal_length(width, fov), (width / 2, height / 2))
+    if depths.min() <= CLIP_START:
+        return 0, 0, width, height
+    low, high = np.floor(pixels.min(axis=0)) - BORDER, np.ceil(pixels.max(axis=0)) + BORDER
+    left, top = (int(min(max(edge, 0), size - 1)) for edge, size in zip(low, resolution))
+    right, bottom = (int(min(max(edge, first + 1), size)) for edge, first, size in zip(high, (left, top), resolution))
+    return left, top, right, bottom

@@ -96,17 +96,19 @@ def find_twins(corner_point, face_start, face_normal):
     """Which faces lie on one another, and which of two such is the other's back.
 
     ``corner_point`` (C,) numbers from merge_points. Returns ``front`` (F,) bool, the first face of each set that has
-    the same points in whatever order, and ``back`` (F,): for such a face, the first one of its set that is wound the
-    other way, or -1. The other faces of the set are copies that nobody can see.
+    the same edges, whatever its first corner and direction, and ``back`` (F,): for such a face, the first one of its
+    set that is wound the other way, or -1. The other faces of the set are copies that nobody can see.
 
-    Sets of points are compared by the sum of a random 64-bit number for each point (Zobrist 1970): two of a million
-    different faces agree with a probability below 1e-7.
+    The same points are not enough: a bow-tie has those of a quad. Sets of edges are compared by the sum of a random
+    64-bit number for each edge (Zobrist 1970), the product of two odd ones for its points: two of a million different
+    faces agree with a probability below 1e-6.
     """
     faces = len(face_start) - 1
     numbers = np.random.Generator(np.random.PCG64(0)).integers(
         0, 2**64 - 1, size=corner_point.max() + 1, dtype=np.uint64
     )
-    key = np.add.reduceat(numbers[corner_point], face_start[:-1])
+    number = numbers[corner_point] | np.uint64(1)
+    key = np.add.reduceat(number * number[next_corner(face_start)], face_start[:-1])
     _, first, member = np.unique(key, return_index=True, return_inverse=True)
     leader = first[member.reshape(-1)]
     front = leader == np.arange(faces)

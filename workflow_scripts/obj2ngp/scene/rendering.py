@@ -2,23 +2,31 @@
 
 import dataclasses
 import json
+import math
 import os
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
+from obj2ngp.common.cameras import transforms
 from obj2ngp.common.files import UserError, atomic_folder, atomic_path
 from obj2ngp.common.settings import read_settings
 
-from .cameras import camera_poses, derived_seed, largest_visible_sphere, transforms
+from .cameras import camera_poses, covered_rectangle, depth_range, derived_seed, largest_visible_sphere
 from .mesh import UP, build_mesh
 from .obj_file import read_obj
 from .palette import read_palette
 from .problems import Problems
-from .settings import METHOD, Settings
+from .settings import METHOD, SPLITS, Settings
 
-SPLITS = ("train", "val", "test")
+# nb-info.json as nerfbaselines 1.2 writes it beside the NeRF-synthetic scenes that it has downloaded.
+NERFBASELINES = {
+    "loader": "nerfbaselines.datasets.blender:load_blender_dataset",
+    "type": "object-centric",
+    "evaluation_protocol": "nerf",
+}
 
 
 def load_scene(arguments, settings, problems):
@@ -60,16 +68,24 @@ def note_unseen_material(material, model, problems):
         problems.warn(f"{model}: material {material.name!r} is black (Kd 0 0 0, no texture)")
 
 
-def take_pictures(poses, camera, seed, folder, settings, problems):
-    """Render all ``poses`` into ``folder``; returns the share of pixels that the object covers in each view."""
+def take_pictures(poses, mesh, camera, seed, folder, settings, problems):
+    """Render all ``poses`` into ``folder``; returns the share of pixels that the object covers in each view.
+
+    Only the pixels around the object are rendered, unless depths are asked for: Blender writes another great number
+    into the pixels that it leaves out than into those where it meets nothing.
+    """
     from . import studio
 
+    corners = np.asfortranarray(mesh.corners, np.float32)  # each axis in one piece: projected several times faster
+    fov = math.radians(settings.cameras.fov)
     coverage = []
     at_edge = []
     for index, pose in enumerate(poses):
         begin = time.perf_counter()
         name = f"{index:03d}"
         path = str(folder / name)
+        if not settings.depth:
+            studio.show_only(covered_rectangle(corners, pose, fov, settings.resolution), settings.resolution)
         pixels = studio.take_picture(camera, pose, (seed + index) % 2**31, path, settings.depth or settings.normals)
         seen = pixels[..., 3] > 0
         coverage.append(float(seen.mean()))
@@ -119,6 +135,33 @@ def write_record(path, arguments, settings, seed, mesh, cycles, coverage, proble
         json.dump(record, file, indent=1)
 
 
+def write_cameras(arguments, settings, poses):
+    """Write the transforms file of one split and, beside that of the first, what names the set to nerfbaselines.
+
+    Scale 1 and offset 1/2 put the unit box around the origin onto the unit cube of instant-ngp. ``near`` and ``far``
+    are for readers that sample their rays between the two.
+    """
+    target = Path(arguments.transforms)
+    images = os.path.relpath(arguments.images, str(target.absolute().parent)).replace(os.sep, "/")
+    near, far = depth_range(settings.cameras)
+    content = transforms(
+        poses,
+        [f"./{images}/{index:03d}" for index in range(len(poses))],
+        settings.resolution,
+        math.radians(settings.cameras.fov),
+        aabb_scale=1,
+        scale=1.0,
+        offset=[0.5, 0.5, 0.5],
+        near=near,
+        far=far,
+    )
+    if arguments.split == SPLITS[0]:  # one job of the object writes it, so that none meets another's half-written file
+        with atomic_path(target.with_name("nb-info.json")) as path:
+            path.write_text(json.dumps({**NERFBASELINES, "scene": arguments.object, "depth_range": [near, far]}))
+    with atomic_path(target) as path:
+        path.write_text(json.dumps(content, indent=1))
+
+
 def render(arguments):
     """Render as ``arguments``, the options of render.py, say. Raises UserError.
 
@@ -130,8 +173,6 @@ def render(arguments):
     poses = camera_poses(settings.cameras, settings.views, seed)
     with atomic_folder(arguments.images) as folder:
         mesh, camera, cycles = load_scene(arguments, settings, problems)
-        coverage = take_pictures(poses, camera, seed, folder, settings, problems)
+        coverage = take_pictures(poses, mesh, camera, seed, folder, settings, problems)
         write_record(folder / "record.json", arguments, settings, seed, mesh, cycles, coverage, problems)
-    images = os.path.relpath(arguments.images, os.path.dirname(os.path.abspath(arguments.transforms)))
-    with atomic_path(arguments.transforms) as path, open(str(path), "w") as file:
-        json.dump(transforms(settings.cameras, settings.resolution, poses, images.replace(os.sep, "/")), file, indent=1)
+    write_cameras(arguments, settings, poses)

@@ -1,86 +1,93 @@
-"""The settings of a render: names, defaults, checks. Everything here changes the pictures; nothing else does."""
+"""The settings of the render program: names, defaults, bounds. They change the pictures; nothing else does."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Tuple
 
-METHOD = 1  # raised by hand when the same settings give other pictures than before
+from obj2ngp.common.settings import LARGEST_SEED, setting
 
-SAMPLES = {"draft": 16, "standard": 64, "high": 256}
+METHOD = 2  # raised by hand when the same settings give other pictures than before
+
+SAMPLES = {"draft": 16, "standard": 64, "high": 256}  # samples a pixel of the presets
+
+DISTRIBUTIONS = {  # see cameras.sample_angles
+    "hammersley": "low discrepancy",
+    "uniform": "equal chance for equal areas of the sphere",
+    "get3d": "uniform angles, as in GET3D",
+}
 
 
-def _require_range(name, low, high, *values):
-    if not all(low <= value <= high for value in values):
-        raise ValueError(f"{name} must be between {low:g} and {high:g}")
+@dataclass(frozen=True)
+class Views:
+    """How many views each split has."""
+
+    train: int = setting(24, "views to train on", 1, 10**6)
+    val: int = setting(8, "views for other programs that read the data set; 0 for none", 0, 10**6)
+    test: int = setting(24, "views to measure on; no two splits share a camera", 1, 10**6)
 
 
-def _require_choice(name, value, choices):
-    if value not in choices:
-        raise ValueError("{} must be one of {}".format(name, ", ".join(choices)))
+SPLITS = tuple(field.name for field in fields(Views))
 
 
 @dataclass(frozen=True)
 class Cameras:
     """Where the cameras stand. Angles in degrees, distances in units of the unit box."""
 
-    distribution: str = "hammersley"  # hammersley, uniform or get3d: see cameras.sample_angles
-    azimuth: Tuple[float, float] = (0.0, 360.0)
-    elevation: Tuple[float, float] = (-10.0, 60.0)
-    radius: float = 1.5
-    fov: float = 49.13  # horizontal
+    distribution: str = setting("hammersley", "how the views are spread", choices=DISTRIBUTIONS)
+    azimuth: Tuple[float, float] = setting((0.0, 360.0), "range in degrees, at most 360 wide", -360, 720)
+    elevation: Tuple[float, float] = setting((-10.0, 60.0), "range in degrees above the ground", -90, 90)
+    radius: float = setting(1.5, "distance of the cameras from the centre; the object fills a box of side 1", 0.1, 100)
+    fov: float = setting(49.13, "horizontal field of view in degrees", 1, 120)
 
     def __post_init__(self):
-        _require_choice("distribution", self.distribution, ("hammersley", "uniform", "get3d"))
-        _require_range("azimuth", -360, 720, *self.azimuth)
-        _require_range("elevation", -90, 90, *self.elevation)
-        _require_range("radius", 0.1, 100, self.radius)
-        _require_range("fov", 1, 120, self.fov)
         for name in ("azimuth", "elevation"):
             low, high = getattr(self, name)
             if not low <= high <= low + 360:
-                raise ValueError(name + " must be [low, high], at most 360 apart")
+                raise ValueError(name + ": must be [low, high], at most 360 apart")
         if self.azimuth[0] == self.azimuth[1] and self.elevation[0] == self.elevation[1]:
-            raise ValueError("azimuth and elevation leave a single camera for all views and splits")
+            raise ValueError("azimuth: it and elevation leave a single camera for all views and splits")
 
 
 @dataclass(frozen=True)
 class Light:
-    """Radiance of the white surroundings, and what the key light adds on a white diffuse surface that faces it."""
+    """Radiance, where a white diffuse surface that receives 1 is just not burnt out."""
 
-    environment: float = 0.5
-    key: float = 0.4
+    environment: float = setting(0.5, "radiance of the white surroundings", 0, 10)
+    key: float = setting(
+        0.4, "radiance that the key light adds to a white surface facing it; a sum below 1 burns nothing out", 0, 10
+    )
 
-    def __post_init__(self):
-        _require_range("environment", 0, 10, self.environment)
-        _require_range("key", 0, 10, self.key)
+
+def _policy(default, doc, instead):
+    """What to do about a flaw: stop, or warn and do `instead`."""
+    return setting(default, doc, choices={"error": "", "warn": instead})
 
 
 @dataclass(frozen=True)
-class Settings:
+class ObjectSettings:
+    """The settings that all passes of an object share."""
+
+    preset: str = setting("standard", "samples a pixel", choices={name: str(count) for name, count in SAMPLES.items()})
+    resolution: Tuple[int, int] = setting((128, 128), "width and height of the pictures in pixels", 8, 8192)
+    cameras: Cameras = Cameras()
+    scale: float = setting(0.9, "longest side of the object in the box", 0.001, 1)
+    fit: bool = setting(True, "shrink an object further where a camera would cut it")
+    up: str = setting("Y", "axis of the file that points up", choices={"Y": "", "Z": ""})
+    light: Light = Light()
+    depth: bool = setting(False, "also write depth maps")
+    normals: bool = setting(False, "also write normal maps")
+    missing_texture: str = _policy(
+        "error", "a texture that is not there or no image", "use the material's plain colour"
+    )
+    missing_material: str = _policy("warn", "a material that is not there", "use light grey")
+    broken_faces: str = _policy("error", "faces with non-finite, absurd or missing corners", "leave them out")
+    no_visible_pixel: str = _policy(
+        "error", "a view that shows nothing; an object that shows in none is always an error", "keep it"
+    )
+
+
+@dataclass(frozen=True)
+class Settings(ObjectSettings):
     """All settings of one pass (object, split)."""
 
-    seed: int = 0
-    views: int = 24
-    resolution: Tuple[int, int] = (128, 128)  # width, height
-    preset: str = "standard"
-    cameras: Cameras = Cameras()
-    scale: float = 0.9  # longest side of the object in the unit box
-    fit: bool = True  # smaller where a picture would cut the object
-    up: str = "Y"  # the file's axis that points up
-    light: Light = Light()
-    depth: bool = False
-    normals: bool = False
-    # Each "error" or "warn".
-    missing_texture: str = "error"  # warn: the material's plain colour
-    missing_material: str = "warn"  # warn: light grey
-    broken_faces: str = "error"  # warn: they are left out
-    no_visible_pixel: str = "error"  # of single views; a pass without any pixel is always an error
-
-    def __post_init__(self):
-        _require_range("seed", 0, 2**31 - 1, self.seed)
-        _require_range("views", 1, 10**6, self.views)
-        _require_range("resolution", 8, 8192, *self.resolution)
-        _require_range("scale", 0.001, 1, self.scale)
-        _require_choice("preset", self.preset, tuple(SAMPLES))
-        _require_choice("up", self.up, ("Y", "Z"))
-        for name in ("missing_texture", "missing_material", "broken_faces", "no_visible_pixel"):
-            _require_choice(name, getattr(self, name), ("error", "warn"))
+    seed: int = setting(0, "cameras and rendering noise follow from it", 0, LARGEST_SEED)
+    views: int = setting(24, "how many views the pass has", 1, 10**6)

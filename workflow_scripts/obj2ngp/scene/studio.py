@@ -10,6 +10,7 @@ import mathutils
 import numpy as np
 
 from . import blender
+from .cameras import CLIP_START
 from .materials import BACK_UV, COLORS, FRONT_UV
 from .settings import SAMPLES
 
@@ -75,7 +76,7 @@ def add_camera(cameras, resolution):
     data = bpy.data.cameras.new("camera")
     data.sensor_fit = "HORIZONTAL"
     data.angle = math.radians(cameras.fov)
-    data.clip_start, data.clip_end = 0.001, 4.0 * cameras.radius + 4.0
+    data.clip_start, data.clip_end = CLIP_START, 4.0 * cameras.radius + 4.0
     holder = bpy.data.objects.new("camera", data)
     scene = bpy.context.scene
     scene.collection.objects.link(holder)
@@ -94,7 +95,6 @@ def configure_cycles(settings, threads):
     scene.cycles.samples = SAMPLES[settings.preset]
     scene.cycles.use_adaptive_sampling = False
     scene.cycles.use_denoising = False
-    denoised = settings.preset == "draft" and blender.use_denoiser(scene)
     # The mean over the pixel's own square: what a trainer sees that jitters its rays inside the pixel.
     scene.cycles.pixel_filter_type = "BOX"
     scene.cycles.transparent_max_bounces = TRANSPARENT_LAYERS
@@ -112,7 +112,7 @@ def configure_cycles(settings, threads):
     layer.use_pass_z, layer.use_pass_normal = settings.depth, settings.normals
     for what in ("date", "time", "render_time", "frame", "camera", "scene", "memory", "hostname", "filename"):
         setattr(scene.render, "use_stamp_" + what, False)  # so that the same picture is the same file
-    return {"samples": scene.cycles.samples, "denoised": denoised}
+    return {"samples": scene.cycles.samples}
 
 
 @contextlib.contextmanager
@@ -128,6 +128,16 @@ def _quiet():
         os.dup2(kept, 1)
         os.close(nowhere)
         os.close(kept)
+
+
+def show_only(rectangle, resolution):
+    """Render the pixels ``rectangle`` (left, top, right, bottom) of the picture alone; the others stay transparent."""
+    left, top, right, bottom = rectangle
+    width, height = resolution
+    render = bpy.context.scene.render
+    render.use_border, render.use_crop_to_border = True, False
+    render.border_min_x, render.border_max_x = left / width, right / width
+    render.border_min_y, render.border_max_y = 1 - bottom / height, 1 - top / height
 
 
 def take_picture(camera, pose, seed, path, with_passes):

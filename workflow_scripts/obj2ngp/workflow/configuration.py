@@ -1,122 +1,224 @@
-"""The workflow's configuration: checked, resolved for each object, and put into words for programs.
+"""The workflow's configuration: declared, resolved for each object, and put into words for programs.
 
 What a program is given as `--settings` is one JSON object with all that changes its result and
 nothing else: it stands in the rule's `params`, so that a job is run anew exactly if it changes.
 """
 
 import copy
+import dataclasses
 import functools
 import json
 import shutil
+from dataclasses import dataclass
 
 import yaml
-from jsonschema import Draft202012Validator
 
 from obj2ngp.common.files import UserError
-from obj2ngp.common.settings import read_settings
-from obj2ngp.ngp.config import resolve
-from obj2ngp.scene.settings import Settings as RenderSettings
+from obj2ngp.common.settings import AUTO, LARGEST_SEED, from_mapping, given, section_of, setting, types_of
+from obj2ngp.ngp.config import TrainConfig, resolve
+from obj2ngp.ngp.settings import BACKENDS, OrbitSettings, ViewSettings
+from obj2ngp.scene.settings import ObjectSettings, Views
 
-SPLITS = ("train", "val", "test")
+from . import resources
+from .objects import Objects
+
 PER_OBJECT = ("render", "train", "test", "orbit")  # sections that an object may override
+BLENDER = "render.blender"  # the only key in them that it may not: it belongs to the machine
 
 
-def check(config, schema, source="configuration"):
-    """Raise a `UserError` that names the first wrong key of `config`, by its dotted path."""
-    errors = Draft202012Validator(schema).iter_errors(config)
-    for error in sorted(errors, key=lambda error: list(map(str, error.absolute_path))):
-        where = ".".join(map(str, error.absolute_path))
-        message = error.message
-        if error.validator == "additionalProperties":
-            unknown = sorted(set(error.instance) - set(error.schema["properties"]))
-            where = ".".join(filter(None, [where, str(unknown[0])]))
-            message = f"unknown key; known here: {', '.join(error.schema['properties'])}"
-        elif where.startswith("objects.shapenet.") and isinstance(error.instance, int):
-            message = 'put it in quotes, as in "03001627": YAML takes it for a number'
-        raise UserError(f"{source}: {where + ': ' if where else ''}{message}")
+@dataclass(frozen=True)
+class Project:
+    """What holds for all objects."""
+
+    seed: int = setting(0, "cameras, rendering noise and training follow from it", 0, LARGEST_SEED)
+    results: str = setting("results", "folder of the results, without `{` and `}`")
+    workers: bool = setting(
+        True, "run jobs in warm worker processes; `false`: start a process for each. Results do not depend on it"
+    )
+    worker_idle: float = setting(60.0, "seconds that a worker waits for its next job before it ends", 1, 86400)
+    jobs_per_gpu: int = setting(
+        3, "jobs that share a graphics card: they compute in turn, while others of them read, encode and write", 1, 16
+    )
+    trainer_environment: str = setting(
+        "ngp",
+        "conda environment of the trainer's programs, used with `--sdm conda`",
+        choices={"ngp": "current CUDA, nothing to compile", "ngp-cu111": "CUDA 11.1, PyTorch 1.9, tiny-cuda-nn"},
+    )
+
+    def __post_init__(self):
+        if set("{}") & set(self.results):
+            raise ValueError("results: must not contain { or }")
+
+
+@dataclass(frozen=True)
+class Render(ObjectSettings):
+    """The section `render`."""
+
+    views: Views = Views()
+    blender: str = setting(
+        AUTO,
+        "path of a Blender executable, 2.90 or newer; `auto`: Blender's Python module in `.venv-blender` or in the"
+        " conda environment. The same for all objects; another Blender renders nothing anew",
+    )
+
+
+@dataclass(frozen=True)
+class Train(TrainConfig):
+    """The section `train`."""
+
+    backend: str = setting(
+        AUTO,
+        "who computes; on a cluster name it, since `auto` asks for a GPU if there is one where Snakemake runs",
+        choices={AUTO: f"the first of {', '.join(BACKENDS)} that can run", **BACKENDS},
+    )
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The whole configuration."""
+
+    project: Project = Project()
+    objects: Objects = Objects()
+    render: Render = Render()
+    train: Train = Train()
+    test: ViewSettings = ViewSettings()
+    orbit: OrbitSettings = OrbitSettings()
+
+
+def typed(kind, values):
+    """The mapping `values` for the dataclass `kind`, with its texts read as YAML where no text is wanted.
+
+    `--config` makes Snakemake take all values below the first level for texts, and a table holds nothing else.
+    """
+    if not isinstance(values, dict):
+        return values
+    types = types_of(kind)
+    return {key: _typed_value(types.get(key), value) for key, value in values.items()}
+
+
+def _typed_value(kind, value):
+    section, parts = section_of(kind), _leaves(kind)
+    if section and isinstance(value, dict):
+        return typed(section, value)
+    if str in parts:
+        return None if value == "null" and type(None) in parts else value
+    return [_from_text(item) for item in value] if isinstance(value, list) else _from_text(value)
+
+
+def _leaves(kind):
+    """All types of which the type `kind` is made."""
+    parts = getattr(kind, "__args__", ())
+    return {leaf for part in parts for leaf in _leaves(part)} if parts else {kind}
+
+
+def _from_text(value):
+    """The value that the text `value` is in YAML; itself if it is none, or no text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        value = yaml.safe_load(value)
+        return float(value) if isinstance(value, str) else value  # YAML 1.1 takes 1e-3 for a text
+    except (yaml.YAMLError, ValueError):
+        return value
+
+
+class Resolved:
+    """The configuration as the mapping `values` gives it, and the settings of the programs that follow from it.
+
+    Raises UserError, which begins with `source`, where it is wrong.
+    """
+
+    def __init__(self, values, source="configuration"):
+        values = typed(Configuration, values)
+        try:
+            self.configuration = from_mapping(Configuration, values)
+            self._train = given(Train, values.get("train"), "train")
+            self.train_config("cpu")
+        except UserError as error:
+            raise UserError(f"{source}: {error}") from error
+
+    def settings(self, program, split=None):
+        """The settings of `program` (a rule) as a mapping; those of `render` are for a `split`."""
+        configuration = self.configuration
+        if program == "render":
+            settings = dataclasses.asdict(configuration.render)
+            del settings["blender"]
+            return {**settings, "views": settings["views"][split], "seed": configuration.project.seed}
+        if program == "train":
+            chosen = {key: value for key, value in self._train.items() if key != "backend"}
+            return {"seed": configuration.project.seed, **chosen}
+        return dataclasses.asdict({"render_test": configuration.test, "orbit": configuration.orbit}[program])
+
+    def train_config(self, backend):
+        """The TrainConfig that training with `backend` will have."""
+        render = self.configuration.render
+        return resolve(self.settings("train"), backend, render.views.train, max(render.resolution))
 
 
 class Settings:
     """The settings of each object's jobs: the configuration with the object's overrides put in.
 
-    `config` has all its defaults; `objects` is the dict of `objects.find_objects`. Wrong overrides
-    and wrong trainer settings are a `UserError` here and now. Objects with the same overrides share
-    one resolved configuration, so that thousands of objects cost next to nothing.
+    `values` is the configuration as Snakemake reads it. Whatever is wrong in it, or in an override, is a UserError
+    here and now. Objects with the same overrides share what is resolved, so that thousands of objects cost next to
+    nothing. `find_objects` makes the dict of objects from the section `objects`.
     """
 
-    def __init__(self, config, schema, objects):
-        self._seed = config["project"]["seed"]
-        self._schema = schema
-        self._objects = objects
-        self._resolved = {(): self._complete(config, "configuration")}
-        for item in objects.values():
+    def __init__(self, values, find_objects):
+        shared = Resolved(values)
+        self.configuration = shared.configuration
+        blender = self.configuration.render.blender
+        if blender != AUTO and shutil.which(blender) is None:
+            raise UserError(f"configuration: {BLENDER}: there is no executable {blender}")
+        self.objects = find_objects(self.configuration.objects)
+        self._resolved = {(): shared}
+        for item in self.objects.values():
             if item.overrides not in self._resolved:
-                self._resolved[item.overrides] = self._override(config, item)
+                source = f"object {item.name}"
+                self._resolved[item.overrides] = Resolved(_overridden(values, item.overrides, source), source)
+
+    @property
+    def backends(self):
+        """The backends that objects have in their settings, `auto` as it stands."""
+        return {resolved.configuration.train.backend for resolved in self._resolved.values()}
 
     def of(self, name):
-        """The resolved configuration of the object `name`; not to be changed."""
-        return self._resolved[self._objects[name].overrides]
-
-    @functools.lru_cache(maxsize=None)  # noqa: B019  # there is one instance, as long as the program
-    def _text(self, program, overrides, split=None):
-        return json.dumps(getattr(self, f"_{program}")(self._resolved[overrides], split))
+        """What is `Resolved` for the object `name`."""
+        return self._resolved[self.objects[name].overrides]
 
     def json(self, program, name, split=None):
-        """The settings of `program` ('render', 'train', 'test' or 'orbit') for an object, as JSON."""
-        return self._text(program, self._objects[name].overrides, split)
+        """The settings of `program` for an object, as the JSON text of its option `--settings`."""
+        return self._json(self.objects[name].overrides, program, split)
 
-    def _render(self, config, split):
-        settings = {key: value for key, value in config["render"].items() if key != "blender"}
-        return {**settings, "seed": self._seed, "views": settings["views"][split]}
+    @functools.lru_cache(maxsize=None)  # noqa: B019  # there is one instance, as long as the program
+    def _json(self, overrides, program, split):
+        return json.dumps(self._resolved[overrides].settings(program, split))
 
-    def _train(self, config, _):
-        settings = {key: value for key, value in config["train"].items() if key != "backend"}
-        return {"seed": self._seed, **settings}
+    def need(self, rule, name, on_gpu, threads, split=None):
+        """The `resources.Need` of an object's job: a CPU's or a GPU's, with so many `threads`."""
+        return self._need(self.objects[name].overrides, rule, on_gpu, threads, split)
 
-    def _test(self, config, _):
-        return config["test"]
+    @functools.lru_cache(maxsize=None)  # noqa: B019  # see above
+    def _need(self, overrides, rule, on_gpu, threads, split):
+        resolved = self._resolved[overrides]
+        config = resolved.train_config("cuda" if on_gpu else "cpu")
+        return resources.need(rule, resolved.configuration, config, on_gpu, threads, split)
 
-    def _orbit(self, config, _):
-        return config["orbit"]
 
-    def _override(self, config, item):
-        config = copy.deepcopy(config)
-        source = f"object {item.name}"
-        for key, text in item.overrides:
-            *path, last = key.split(".")
-            if not path or path[0] not in PER_OBJECT:
-                raise UserError(
-                    f"{source}: column '{key}' is neither 'object' nor 'path' nor a key of the"
-                    f" configuration in {', '.join(PER_OBJECT)} (such as render.up)"
-                )
-            section = config
-            for part in path:
-                section = section.setdefault(part, {})
-                if not isinstance(section, dict):
-                    raise UserError(f"{source}: {key}: {part} holds a value, not keys")
-            section[last] = self._value(source, key, text)
-        check(config, self._schema, source)
-        return self._complete(config, source)
-
-    @staticmethod
-    def _value(source, key, text):
-        try:
-            return yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UserError(f"{source}: {key}: {text!r} is not a YAML value") from error
-
-    def _complete(self, config, source):
-        """`config` itself, once the renderer and the trainer have accepted their settings."""
-        blender = config["render"]["blender"]
-        if blender != "auto" and shutil.which(blender) is None:
-            raise UserError(f"{source}: render.blender: there is no executable {blender}")
-        try:
-            read_settings(RenderSettings, json.dumps(self._render(config, "train")))
-        except UserError as error:
-            raise UserError(f"{source}: render: {error}") from error
-        views, pixels = config["render"]["views"]["train"], max(config["render"]["resolution"])
-        try:
-            resolve(self._train(config, None), "cpu", views, pixels)
-        except UserError as error:
-            raise UserError(f"{source}: {error}") from error
-        return config
+def _overridden(values, overrides, source):
+    """A copy of `values` with `overrides`, pairs of a dotted key and a text, put in. Raises UserError."""
+    values = copy.deepcopy(values)
+    for key, text in overrides:
+        *path, last = key.split(".")
+        if not path or path[0] not in PER_OBJECT or key == BLENDER:
+            raise UserError(
+                f"{source}: column '{key}' is neither 'object' nor 'path' nor a key of the configuration that may"
+                f" differ between objects: those in {', '.join(PER_OBJECT)} except {BLENDER}"
+            )
+        section = values
+        for part in path:
+            section[part] = {} if section.get(part) is None else section[part]
+            section = section[part]
+            if not isinstance(section, dict):
+                raise UserError(f"{source}: {key}: {part} holds a value, not keys")
+        section[last] = text
+    return values

@@ -3,6 +3,7 @@
 Standard library only, Python 3.8, quick to import: every job starts with it.
 """
 
+import functools
 import os
 import sys
 import time
@@ -14,8 +15,9 @@ JOBS_PER_CARD = "OBJ2NGP_JOBS_PER_GPU"  # environment: how many jobs may share a
 POLL_SECONDS = 0.02
 
 
+@functools.lru_cache(maxsize=None)
 def visible_gpus():
-    """The names of the cards that this process may use; none without an NVIDIA driver."""
+    """The names of the cards that this process may use; none without an NVIDIA driver. Asked once."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]

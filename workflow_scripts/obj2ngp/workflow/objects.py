@@ -9,19 +9,57 @@ import csv
 import os
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from pathlib import Path
+from typing import Optional, Tuple, Union
 
 from obj2ngp.common.files import UserError
+from obj2ngp.common.settings import setting
 
-NAME = re.compile(r"\w[\w.+-]*")  # letters and digits of any script
+NAME = re.compile(r"\w[\w.+-]*")  # letters and digits of any script, and _
 LONGEST_NAME = 200  # bytes; file systems allow 255, and temporary siblings are a little longer
-RESERVED = {"gallery", "objects.txt", "summary.csv"}  # what else lies in the results folder
+RESERVED = {"gallery", "objects.tsv", "summary.csv"}  # what else lies in the results folder
 
 SYNSET = re.compile(r"\d{8}")
 RELEASE = re.compile(r"ShapeNetCore\.v\d.*", re.IGNORECASE)
 V1_MODEL = "model.obj"
 V2_MODEL = os.path.join("models", "model_normalized.obj")
+
+
+Names = Optional[Union[Tuple[str, ...], str]]
+
+
+@dataclass(frozen=True)
+class ShapeNet:
+    """Objects of a ShapeNet folder as downloaded."""
+
+    root: str = setting(
+        MISSING,
+        "ShapeNet folder: `<synset>/<model>/model.obj` (version 1), `<synset>/<model>/models/model_normalized.obj`"
+        " (version 2), both mixed, or folders `ShapeNetCore.v*` with them; a model that is there in both versions is"
+        " taken from version 2",
+    )
+    synsets: Names = setting(
+        None, 'list of synsets **in quotes** (`["03001627"]`), or a file with one a line; null: all'
+    )
+    models: Names = setting(
+        None, "list of models (`<model>` or `<synset>/<model>`), or a file with one a line; null: all"
+    )
+    limit: Optional[int] = setting(None, "keeps this many objects, the first by name; null: all", 1, 10**6)
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Where the objects come from: one of `table`, `folder` and `shapenet`."""
+
+    table: Optional[str] = setting(None, "tab-separated file with the columns `object` and `path`, see below")
+    folder: Optional[str] = setting(None, "folder that is searched for `.obj` files at any depth")
+    shapenet: Optional[ShapeNet] = None
+    exclude: Names = setting(
+        None,
+        "list of names to leave out, or a file with one a line: objects that cannot be rendered, once the others are"
+        " done",
+    )
 
 
 @dataclass(frozen=True)
@@ -34,23 +72,25 @@ class Object:
 
 
 def find_objects(source):
-    """The objects, as a dict by name, of the `objects` section: {table, folder or shapenet, exclude}.
-
-    Relative paths start at the working directory. `exclude` names objects that are left out.
-    """
-    given = {key: source[key] for key in ("table", "folder", "shapenet") if source.get(key) is not None}
-    if len(given) != 1:
-        named = " and ".join(sorted(given)) or "none"
-        raise UserError(f"objects: name one of table, folder and shapenet, not {named}")
-    [(kind, value)] = given.items()
-    reader = {"table": read_table, "folder": scan_folder, "shapenet": scan_shapenet}[kind]
-    found = list(reader(value))
-    excluded = _names_in(source, "exclude", "objects") or set()
+    """The objects, as a dict by name, of the `Objects` in `source`. Relative paths start at the working directory."""
+    readers = {"table": read_table, "folder": scan_folder, "shapenet": scan_shapenet}
+    named = [kind for kind in readers if getattr(source, kind) is not None]
+    if not named:
+        raise UserError(
+            "objects: there are none yet; name a folder with .obj files, as in"
+            " --config 'objects={folder: path/to/models}', or run `make demo`"
+        )
+    if len(named) > 1:
+        raise UserError(f"objects: name one of {', '.join(readers)}, not {' and '.join(named)} (null unsets one)")
+    [kind] = named
+    value = getattr(source, kind)
+    found = list(readers[kind](value))
+    excluded = _names(source.exclude, "objects.exclude") or set()
     for name in sorted(excluded - {item.name for item in found}):
         raise UserError(f"objects.exclude: there is no object {name}")
     objects = _checked(item for item in found if item.name not in excluded)
     if not objects:
-        raise UserError(f"objects.{kind}: no object in {value}")
+        raise UserError(f"objects.{kind}: no object in {value.root if kind == 'shapenet' else value}")
     return objects
 
 
@@ -86,15 +126,11 @@ def scan_folder(folder):
 
     `cars/police.obj` is called `cars-police`; a file that is called like its own folder, or like
     a ShapeNet model, adds nothing to the folder's name. Characters that are unsafe in a file name
-    become `_`.
+    become `_`. Links are followed; a folder that several paths lead to is searched once.
     """
     if not os.path.isdir(folder):
         raise UserError(f"objects.folder: {folder} is not a folder")
-    files = []
-    for parent, folders, names in os.walk(folder, followlinks=True, onerror=_refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        files += [Path(parent, name) for name in names if _is_model_file(name)]
-    for file in sorted(files):
+    for file in sorted(_model_files(folder)):
         parts = [*file.relative_to(folder).parent.parts, file.stem]
         while len(parts) > 1 and parts[-1] in (parts[-2], "model", "models", "model_normalized"):
             parts.pop()
@@ -102,17 +138,35 @@ def scan_folder(folder):
         yield Object(re.sub(r"^\W|[^\w.+-]", "_", name), str(file))
 
 
-def scan_shapenet(source):
-    """Objects `<synset>-<model>` of a ShapeNet tree: {root, synsets, models, limit}.
+def _model_files(folder):
+    """The `.obj` files below `folder`. A folder's own path comes before links to it, so that a link renames nothing."""
+    visited, links = set(), [folder]
+    while links:
+        found = []
+        for parent, folders, names in os.walk(links.pop(0), onerror=_refuse):
+            if not _is_new(parent, visited):
+                folders.clear()
+                continue
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            found += filter(os.path.islink, (os.path.join(parent, name) for name in folders))
+            yield from (Path(parent, name) for name in names if _is_model_file(name))
+        links += sorted(found)
 
-    `<synset>/<model>/` holds `model.obj` (version 1) or `models/model_normalized.obj` (version 2),
-    of which the latter is taken where both are there; folders `ShapeNetCore.v*` in `root` are looked
-    into. `synsets` and `models` (`<model>` or `<synset>/<model>`; or a file with one a line) choose,
-    None chooses all; `limit` keeps the first ones by name.
-    """
-    root, limit = source["root"], source.get("limit")
-    folders = _synset_folders(root, _names_in(source, "synsets", "objects.shapenet"))
-    wanted = _names_in(source, "models", "objects.shapenet")
+
+def _is_new(folder, visited):
+    """Whether the folder is not in `visited`, where it is then."""
+    status = os.stat(folder)
+    identity = status.st_dev, status.st_ino
+    new = identity not in visited
+    visited.add(identity)
+    return new
+
+
+def scan_shapenet(source):
+    """Objects `<synset>-<model>` of the ShapeNet tree that the `ShapeNet` in `source` describes."""
+    root = source.root
+    folders = _synset_folders(root, _names(source.synsets, "objects.shapenet.synsets"))
+    wanted = _names(source.models, "objects.shapenet.models")
     found, seen = {}, set()
     for synset, folder in folders:
         for model in _subfolders(folder):
@@ -129,18 +183,17 @@ def scan_shapenet(source):
                 raise UserError(f"object {name}: neither {V1_MODEL} nor {V2_MODEL} in {folder}/{model}")
     for model in sorted((wanted or set()) - seen):
         raise UserError(f"objects.shapenet.models: no model {model} in the chosen synsets of {root}")
-    for name in sorted(found)[:limit]:
+    for name in sorted(found)[: source.limit]:
         yield Object(name, found[name])
 
 
-def _names_in(source, key, section):
-    """The set of names in `source[key]`, a list or a file with one a line; None if not given."""
-    names = source.get(key)
+def _names(names, key):
+    """The set of `names`, a tuple or a file with one a line; None if None."""
     if isinstance(names, str):
         try:
             names = Path(names).read_text(encoding="utf-8").split()
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{section}.{key}: cannot read {names}: {error}") from error
+            raise UserError(f"{key}: cannot read {names}: {error}") from error
     return None if names is None else set(names)
 
 
@@ -198,7 +251,7 @@ def _checked(found):
 def _check_name(item):
     if not NAME.fullmatch(item.name) or item.name.endswith("."):
         raise UserError(
-            f"object {item.name!r} ({item.path}): a name starts with a letter or digit and holds only"
+            f"object {item.name!r} ({item.path}): a name starts with a letter, digit or _ and holds only"
             " letters, digits and . _ + -"
         )
     if item.name in RESERVED:

@@ -33,8 +33,9 @@ import importlib
 import torch
 
 from obj2ngp.common.files import UserError
+from obj2ngp.ngp.settings import BACKENDS
 
-NAMES = ("cuda", "tcnn", "cpu")  # in the order in which `auto` tries them
+NAMES = tuple(BACKENDS)
 
 # Streams of random numbers: the fourth word that is hashed.
 STREAM_PIXEL, STREAM_BACKGROUND, STREAM_CELL = 0, 1, 2

@@ -1,0 +1,80 @@
+"""Every command that README.md and config/README.md show works as it stands there, in a fresh clone."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+import yaml
+
+from workflow_project import AGGREGATES, ROOT, TINY, Project, job, jobs_in, jobs_of
+
+DOCUMENTS = ("README.md", "config/README.md")
+COMMAND = re.compile(r"^    ((?:\.venv/bin/)?(?:make|snakemake)\b[^#\n]*)", re.MULTILINE)
+COMMANDS = sorted({text.strip() for name in DOCUMENTS for text in COMMAND.findall((ROOT / name).read_text())})
+# The first that a new user types; it is run in earnest.
+FOLDER = ".venv/bin/snakemake --cores all --config 'objects={folder: path/to/models}'"
+PLAIN = ".venv/bin/snakemake --cores all"
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """The project as it is cloned, installed, and with a model in the folder that the documents name."""
+    project = Project.create(tmp_path / "obj2ngp")
+    shutil.copy2(ROOT / "config" / "config.yaml", project.root / "config")
+    for name in ("Makefile", "requirements", "setup", "demo"):
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy2)(ROOT / name, project.root / name)
+    (project.root / ".venv").symlink_to(ROOT / ".venv")
+    project.add_cube("cube")
+    (project.root / "path" / "to").mkdir(parents=True)
+    (project.root / "models").rename(project.root / "path" / "to" / "models")
+    return project
+
+
+def run(project, text):
+    """Run a line of shell in the project's folder; both its streams are in `stdout`."""
+    environment = {**os.environ, "PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.run(text, shell=True, cwd=project.root, text=True, env=environment, **pipes)
+
+
+def test_the_documents_show_the_commands_that_matter():
+    assert {FOLDER, PLAIN, "make demo"} <= set(COMMANDS)
+
+
+def test_a_folder_on_the_command_line_is_all_that_a_new_user_needs(clone):
+    clone.configure(**TINY)
+    done = run(clone, FOLDER)
+    assert done.returncode == 0, done.stdout
+    assert (clone.root / "results/cube/orbit.gif").exists() and (clone.root / "results/gallery/index.html").exists()
+
+
+def test_without_objects_one_line_says_what_to_do(clone):
+    done = run(clone, PLAIN)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("objects:")]
+    assert done.returncode == 1 and "Traceback" not in done.stdout
+    assert len(lines) == 1 and "--config 'objects={folder: path/to/models}'" in lines[0] and "make demo" in lines[0]
+
+
+def test_a_configuration_file_of_ones_own(clone):
+    (clone.root / "mine.yaml").write_text(yaml.safe_dump({"objects": {"folder": "path/to/models"}}))
+    dry = run(clone, f"{PLAIN} --configfile mine.yaml --dry-run")
+    assert jobs_in(dry.stdout) == jobs_of("cube") | AGGREGATES, dry.stdout
+
+
+@pytest.mark.parametrize("text", [text for text in COMMANDS if "snakemake" in text])
+def test_snakemake_plans_every_job(clone, text):
+    clone.configure(objects={"folder": "path/to/models"})
+    dry = run(clone, text + " --dry-run")
+    assert dry.returncode == 0, dry.stdout
+    if " objects " in text:  # a slice without the aggregates
+        assert jobs_in(dry.stdout) == jobs_of("cube") | {job("objects")}
+    else:
+        assert jobs_in(dry.stdout) == jobs_of("cube") | AGGREGATES
+
+
+@pytest.mark.parametrize("text", [text for text in COMMANDS if text.startswith("make ")])
+def test_make_knows_what_to_do(clone, text):
+    planned = run(clone, text.replace("make", "make --dry-run", 1))
+    assert planned.returncode == 0, planned.stdout

@@ -1,0 +1,58 @@
+"""What is made of all objects together in a real run: Snakemake's report in a browser, and what failed."""
+
+import csv
+import zipfile
+
+import pytest
+
+from browser import drive, needs_chromium
+
+
+def report_of(project, folder):
+    """The page of the project's report, unpacked into `folder`."""
+    made = project.snakemake("--report", "report.zip")
+    assert made.returncode == 0, made.stdout
+    zipfile.ZipFile(project.root / "report.zip").extractall(folder)
+    return folder / "report" / "report.html"
+
+
+@needs_chromium
+def test_turntables_move_and_links_lead_somewhere_in_the_report(finished_project, tmp_path):
+    project = finished_project.copy(tmp_path / "obj2ngp")
+    script = """
+    const report = frame.contentDocument;
+    (await wait(() => [...report.querySelectorAll("a")].find((a) => a.textContent.trim() === "Gallery"))).click();
+    (await wait(() => report.querySelector("td a"))).click();
+    const gallery = await wait(() => {
+      const page = report.querySelector("iframe").contentDocument;
+      return page.querySelector("li img").naturalWidth && page;
+    });
+    const links = {};
+    for (const a of gallery.querySelectorAll("a")) links[a.textContent] = (await fetch(a.href)).status;
+    const names = [...gallery.querySelectorAll("h2")].map((h) => h.textContent);
+    return { width: gallery.images[0].naturalWidth, names, links };
+    """
+    seen = drive(report_of(project, tmp_path / "unpacked"), script, profile=tmp_path)
+    assert seen["names"] == ["first"] and seen["width"] == 32
+    assert seen["links"] == dict.fromkeys(["summary.csv", "MP4", "metrics", "training", "model"], 200)
+
+
+@pytest.mark.parametrize(
+    "program, output, log",
+    [("orbit.py", "orbit.gif", "orbit"), ("render.py", "renders/transforms_val.json", "render_val")],
+)
+def test_a_job_that_fails_alone_is_told(finished_project, tmp_path, program, output, log):
+    """A turntable, or a pass that no other job reads, is missed in the summary and on the page."""
+    project = finished_project.copy(tmp_path / "obj2ngp")
+    project.unlink_programs()
+    (project.root / "workflow_scripts" / program).write_text(
+        "import sys\nsys.exit('error: object first: the disk is full')\n"
+    )
+    (project.root / "results" / "first" / output).unlink()
+    run = project.snakemake()
+    assert run.returncode != 0 and f"logs/first/{log}.log" in run.stdout
+    with open(project.root / "results" / "summary.csv", newline="") as file:
+        rows = {row["object"]: row for row in csv.DictReader(file)}
+    assert rows["first"]["status"] == "the disk is full" and rows["first"]["psnr"]
+    assert rows["(mean)"]["status"] == "0 of 1 objects" and not rows["(mean)"]["psnr"]
+    assert "the disk is full" in (project.root / "results" / "gallery" / "index.html").read_text()

@@ -1,0 +1,84 @@
+"""What jobs ask a cluster for: enough where it was measured, and more where the settings make it so."""
+
+import pytest
+
+from obj2ngp.ngp.settings import BACKENDS
+from obj2ngp.workflow import resources
+from obj2ngp.workflow.configuration import Resolved
+
+
+def need(rule, backend="cpu", threads=2, **sections):
+    """The Need of `rule` (of the training views, for render) with the configuration `sections`."""
+    resolved = Resolved(sections)
+    config = resolved.train_config(backend)
+    return resources.need(rule, resolved.configuration, config, backend != "cpu", threads, "train")
+
+
+@pytest.mark.parametrize(
+    "rule, sections, minutes, megabytes",
+    [
+        ("render", {"render": {"preset": "high", "resolution": [800, 800], "views": {"train": 100}}}, 60, 1100),
+        ("train", {}, 1, 430),
+        ("train", {"train": {"occupancy": {"resolution": 256}}}, 1, 2260),
+        ("train", {"train": {"occupancy": {"resolution": 512}}}, 1, 7500),
+        ("train", {"train": {"samples_per_step": 2**20}}, 30, 2620),
+        ("train", {"train": {"network": {"levels": 16, "table_log2": 21, "finest_resolution": 4096}}}, 1, 1040),
+        ("train", {"render": {"resolution": [800, 800], "views": {"train": 100}}}, 1, 1590),
+        ("render_test", {}, 0.2, 600),
+        ("orbit", {}, 0.7, 600),
+    ],
+)
+def test_what_was_measured_fits(rule, sections, minutes, megabytes):
+    """On two cores."""
+    asked = need(rule, **sections)
+    assert asked.runtime >= 1.5 * minutes and asked.mem_mb >= 1.2 * megabytes
+
+
+def test_defaults_ask_for_little():
+    for rule in ("render", "train", "render_test", "orbit"):
+        for backend in BACKENDS:
+            asked = need(rule, backend)
+            assert asked.mem_mb <= 4000 and asked.runtime <= 20, (rule, backend, asked)
+
+
+MORE = {
+    "render": [
+        ("runtime", {"render": {"preset": "high", "views": {"train": 500}}}),
+        ("runtime", {"render": {"views": {"train": 2000}}}),
+        ("runtime", {"render": {"resolution": [1000, 1000]}}),
+        ("mem_mb", {"render": {"resolution": [1000, 1000]}}),
+    ],
+    "train": [
+        ("runtime", {"train": {"steps": 20000}}),
+        ("runtime", {"train": {"samples_per_step": 2**20}}),
+        ("runtime", {"train": {"network": {"color_width": 256}}}),
+        ("mem_mb", {"train": {"samples_per_step": 2**20}}),
+        ("mem_mb", {"train": {"network": {"table_log2": 24}}}),
+        ("mem_mb", {"train": {"network": {"density_width": 256}}}),
+        ("mem_mb", {"train": {"occupancy": {"resolution": 256}}}),
+        ("mem_mb", {"render": {"views": {"train": 1000}}}),
+    ],
+    "render_test": [
+        ("runtime", {"render": {"views": {"test": 1000}}}),
+        ("runtime", {"render": {"resolution": [800, 800]}}),
+        ("runtime", {"test": {"supersampling": 8}}),
+        ("mem_mb", {"train": {"network": {"table_log2": 24}}}),
+        ("mem_mb", {"train": {"occupancy": {"resolution": 512}}}),
+    ],
+    "orbit": [
+        ("runtime", {"orbit": {"frames": 1000}}),
+        ("runtime", {"orbit": {"size": 2048}}),
+        ("runtime", {"train": {"march_steps": 8192}}),
+        ("mem_mb", {"orbit": {"size": 2048}}),
+    ],
+}
+
+
+@pytest.mark.parametrize("rule, what, sections", [(rule, *more) for rule, all_of in MORE.items() for more in all_of])
+def test_more_work_asks_for_more(rule, what, sections):
+    assert getattr(need(rule, **sections), what) > getattr(need(rule), what)
+
+
+def test_more_threads_ask_for_less_time():
+    sections = {"train": {"steps": 20000}}
+    assert need("train", threads=16, **sections).runtime < need("train", threads=2, **sections).runtime

@@ -1,0 +1,86 @@
+"""Compare rendered test views with the true ones, by every metric of the registry.
+
+Writes one row a view, and beside the table a JSON file of the same name that states the protocol.
+"""
+
+import csv
+import json
+from importlib.metadata import version
+
+import imageio.v3 as iio
+import numpy as np
+
+from obj2ngp.common.files import UserError, atomic_path
+from obj2ngp.views.pictures import check_view_names, truth_on_white
+from obj2ngp.views.reading import read_images
+
+from .metrics import WINDOW
+from .registry import METRICS
+
+IMAGES = "8-bit sRGB, whole image; truth composited from straight alpha on white and rounded"
+
+
+def read_prediction(file, size):
+    """A rendered view (H,W,3) uint8 of `size` (H,W). Raises UserError naming the file."""
+    try:
+        picture = iio.imread(file)
+    except FileNotFoundError as error:
+        raise UserError(f"{file}: this view was not rendered") from error
+    except OSError as error:
+        raise UserError(f"{file}: not a readable picture: {error}") from error
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise UserError(f"{file}: expected 8-bit RGB, got {picture.dtype} of shape {picture.shape}")
+    if picture.shape[:2] != size:
+        (height, width), (rows, columns) = size, picture.shape[:2]
+        raise UserError(f"{file}: {columns}x{rows} pixels, the true view has {width}x{height}")
+    return picture
+
+
+def compare(transforms, predictions, metrics):
+    """Rows {"view": name, metric's name: value} of all views of a transforms file.
+
+    transforms   path of the file that lists the true views
+    predictions  folder with a picture NAME.png of each
+    metrics      the Metrics to compute; one of the whole object has the same value in every row
+
+    Raises UserError naming the view.
+    """
+    views = read_images(transforms)
+    size = views.rgba.shape[1:3]
+    if min(size) < WINDOW:
+        raise UserError(f"{transforms}: views must have at least {WINDOW} pixels a side")
+    check_view_names(views.names, transforms)
+
+    def pairs():
+        for name, rgba in zip(views.names, views.rgba, strict=True):
+            yield truth_on_white(rgba), read_prediction(predictions / f"{name}.png", size)
+
+    rows = []
+    for name, pair in zip(views.names, pairs(), strict=True):
+        values = {metric.name: float(metric.function(*pair)) for metric in metrics if metric.per == "view"}
+        rows.append({"view": name, **values})
+        print(name, *(f"{metric} {value:.4f}" for metric, value in values.items()), flush=True)
+    for metric in metrics:
+        if metric.per == "object":
+            value = float(metric.function(*map(np.stack, zip(*pairs(), strict=True))))
+            rows = [{**row, metric.name: value} for row in rows]
+    return rows
+
+
+def write_metrics(name, transforms, predictions, out):
+    """Compare the views of the object `name` and write the table `out` and its protocol. Raises UserError."""
+    obstacles = {metric.name: metric.obstacle() for metric in METRICS if metric.obstacle}
+    metrics = [metric for metric in METRICS if not obstacles.get(metric.name)]
+    protocol = {
+        "images": IMAGES,
+        **{metric.name: metric.protocol for metric in METRICS},
+        **{metric: f"not computed: {reason}" for metric, reason in obstacles.items() if reason},
+        "versions": {metric.package: version(metric.package) for metric in metrics if metric.package},
+    }
+    rows = compare(transforms, predictions, metrics)
+    with atomic_path(out.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(protocol, indent=1) + "\n")
+    with atomic_path(out) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["object", "view", *(metric.name for metric in metrics)])
+        writer.writeheader()
+        writer.writerows({"object": name, **row} for row in rows)

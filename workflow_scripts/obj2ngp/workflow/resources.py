@@ -1,0 +1,147 @@
+"""Memory and time that a job asks a cluster for, by the settings that decide them.
+
+Sizes are peaks of resident memory and times are core-seconds, measured in 2026 on an AMD EPYC (GPUs: NVIDIA H200) and
+rounded up. A job gets twice the estimated time. The rules multiply both by the attempt.
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+from obj2ngp.scene.settings import SAMPLES
+
+MARGIN = 2  # between an estimated time and the limit
+
+# Blender 4.5 on a CPU.
+RENDER_MB, RENDER_MINUTES = 3000, 10  # import, mesh and textures of a large model
+SAMPLE_SECONDS = 4e-7  # a sample of a pixel: 24 views of 128x128 at 64 samples in 10 core-seconds
+RENDER_PIXEL_BYTES = 800  # 1024x1024 with denoising: 770 MB more than 128x128
+
+# The trainer. Host memory does not depend on the device, on which the buffers lie as well.
+TRAINER_MB, TRAINER_MINUTES = 3000, 5  # PyTorch, a CUDA context, numba's compilation
+OPERATION_SECONDS = 3e-10  # a multiply-add of a training sample: 1500 steps of 24,576 samples in 92 core-seconds
+MARCH_SECONDS = 8e-6  # a ray of a trained model, at 256 march steps and NETWORK_OPERATIONS: 1.6 million in 12
+NETWORK_OPERATIONS = 8700  # of the network that MARCH_SECONDS was measured with
+GPU_STEP_SECONDS = 0.012  # a step of the slower GPU backend, which the host limits: tcnn
+GPU_SAMPLE_SECONDS = 2e-9
+GPU_RAY_SECONDS = 1e-7
+CELL_BYTES = 120  # a cell of the occupancy grid while it is carved: 256^3 cells need 1.9 GB
+CELL_SECONDS = 1e-7  # a cell and view, while it is carved
+GRID_BYTES = 30  # a cell afterwards
+ACTIVATION_BYTES = 12  # of each activation of a sample: itself, its gradient, and a temporary
+TABLE_BYTES = 20  # an entry's feature: parameter, gradient, two moments, and a temporary
+IMAGE_PIXEL_BYTES = 16  # a pixel of the pictures: 100 of 800x800 need 0.6 GB
+RENDERED_PIXEL_BYTES = 100
+CHUNK_SAMPLES = 1 << 17  # samples of a trained model that are evaluated together on a CPU
+VIDEO_PIXEL_SECONDS = 1e-7
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a job needs: memory in MB and time in minutes, as Snakemake's resources `mem_mb` and `runtime`."""
+
+    mem_mb: int
+    runtime: int
+
+
+def need(rule, configuration, config, on_gpu, threads, split=None):
+    """The Need of a job of `rule`, one of the functions below.
+
+    configuration    workflow Configuration of the object
+    config, on_gpu   TrainConfig of its model, and whether the trainer runs on a GPU
+    threads          CPU cores of the job
+    split            the pass that is rendered; only for `render`
+    """
+    if rule == "render":
+        return render(configuration, split, threads)
+    return {"train": train, "render_test": render_test, "orbit": orbit}[rule](configuration, config, on_gpu, threads)
+
+
+def render(configuration, split, threads):
+    """The Need of rendering a `split`."""
+    settings = configuration.render
+    pixels = settings.resolution[0] * settings.resolution[1]
+    seconds = getattr(settings.views, split) * pixels * SAMPLES[settings.preset] * SAMPLE_SECONDS
+    return _need(RENDER_MB, pixels * RENDER_PIXEL_BYTES, RENDER_MINUTES, seconds / threads)
+
+
+def train(configuration, config, on_gpu, threads):
+    """The Need of training."""
+    settings = configuration.render
+    views, network, grid = settings.views.train, config.network, config.occupancy
+    cells = grid.resolution**3
+    size = (
+        cells * CELL_BYTES
+        + config.samples_per_step * _activations(network) * ACTIVATION_BYTES
+        + _table(network) * TABLE_BYTES
+        + views * settings.resolution[0] * settings.resolution[1] * IMAGE_PIXEL_BYTES
+    )
+    samples = config.samples_per_step + grid.cells_per_update / grid.interval
+    if on_gpu:
+        seconds = config.steps * (GPU_STEP_SECONDS + samples * _work(network) * GPU_SAMPLE_SECONDS)
+    else:
+        seconds = config.steps * samples * _operations(network) * OPERATION_SECONDS / threads
+    return _need(TRAINER_MB, size, TRAINER_MINUTES, seconds + cells * views * CELL_SECONDS / threads)
+
+
+def render_test(configuration, config, on_gpu, threads):
+    """The Need of rendering a model's test views."""
+    settings = configuration.render
+    pixels = settings.resolution[0] * settings.resolution[1]
+    rays = settings.views.test * pixels * configuration.test.supersampling**2
+    seconds = _trace_seconds(config, rays, on_gpu, threads)
+    return _need(TRAINER_MB, _model_size(config) + pixels * RENDERED_PIXEL_BYTES, TRAINER_MINUTES, seconds)
+
+
+def orbit(configuration, config, on_gpu, threads):
+    """The Need of a model's turntable."""
+    settings = configuration.orbit
+    pixels = settings.size**2
+    seconds = _trace_seconds(config, settings.frames * pixels * settings.supersampling**2, on_gpu, threads)
+    seconds += settings.frames * pixels * VIDEO_PIXEL_SECONDS
+    return _need(TRAINER_MB, _model_size(config) + pixels * RENDERED_PIXEL_BYTES, TRAINER_MINUTES, seconds)
+
+
+def _need(megabytes, size, minutes, seconds):
+    """What a program needs in any case, in MB and minutes, and what comes on top in bytes and seconds."""
+    return Need(math.ceil(megabytes + size / 1e6), math.ceil(minutes + MARGIN * seconds / 60))
+
+
+def _trace_seconds(config, rays, on_gpu, threads):
+    if on_gpu:
+        return rays * GPU_RAY_SECONDS
+    return rays * MARCH_SECONDS * config.march_steps / 256 * _work(config.network) / threads
+
+
+def _model_size(config):
+    """Bytes of a trained model and of the buffers that it is rendered with."""
+    buffers = CHUNK_SAMPLES * _activations(config.network) * ACTIVATION_BYTES
+    return config.occupancy.resolution**3 * GRID_BYTES + _table(config.network) * TABLE_BYTES + buffers
+
+
+def _layers(network):
+    """Pairs of inputs and outputs of the layers of both MLPs."""
+    encoding, directions = network.levels * network.features, network.sh_degree**2
+    density = [encoding, *[network.density_width] * network.density_layers, network.geometry_features]
+    color = [network.geometry_features + directions, *[network.color_width] * network.color_layers, 3]
+    return [*pairwise(density), *pairwise(color)]
+
+
+def _operations(network):
+    """Multiply-adds of a sample: the MLPs' and those of the eight vertices of each level."""
+    return sum(inputs * outputs for inputs, outputs in _layers(network)) + 8 * network.levels * network.features
+
+
+def _work(network):
+    """The network's operations, where 1 is those of the network that the times were measured with."""
+    return _operations(network) / NETWORK_OPERATIONS
+
+
+def _activations(network):
+    """Numbers that a sample has in both MLPs, their inputs included."""
+    return network.levels * network.features + sum(outputs for _, outputs in _layers(network))
+
+
+def _table(network):
+    """Numbers in the hash table, at most: coarse levels have fewer entries."""
+    return network.levels * network.features * 2**network.table_log2
