@@ -1,21 +1,24 @@
-# obj2ngp: `make demo` and `make test` install what they need, then run; the next time they only run.
+# obj2ngp: `make demo`, `make check` and `make test` install what they need, then run; the next time they only run.
 
-PYTHON ?= python3.11
+# The Python to look at first, of 3.11, 3.12 or 3.13; else the first on PATH.
+export PYTHON ?=
 WORKFLOW := .venv/installed
 BLENDER := .venv-blender/installed
 
-.PHONY: help demo test test-slurm test-blenders lint docs hashes lock
+.PHONY: help demo check test test-slurm test-blenders lint docs hashes lock
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo           render, train and show the demo objects"
-	@echo "make test           run the tests"
+	@echo "make check          run the tests that take a minute together"
+	@echo "make test           run the tests (as root, installs Chromium and SLURM for those that need them)"
 	@echo "make test-slurm     run the workflow on a one-node SLURM (installs slurm-wlm as root)"
 	@echo "make test-blenders  render with the other supported versions of Blender"
-	@echo "make lint           check the workflow and the Python files"
+	@echo "make lint           check the workflow, the format and the types"
 	@echo "make docs           write the configuration's schema and tables from its declarations"
 	@echo "make hashes         say that changed programs give the results that they gave"
-	@echo "make lock           pin the packages of requirements/*.in anew (needs uv)"
+	@echo "make lock           pin the packages of requirements/*.in anew"
+	@echo "make PYTHON=/path/to/python3.12 ...  takes that Python"
 
 demo: $(WORKFLOW) $(BLENDER)
 	.venv/bin/snakemake --directory demo --cores all
@@ -23,7 +26,11 @@ demo: $(WORKFLOW) $(BLENDER)
 	@echo "GIFs:  demo/results/*/orbit.gif"
 	@echo "Page:  demo/results/gallery/index.html"
 
+check: $(WORKFLOW)
+	.venv/bin/python -m pytest -m "not slow and not network and not system"
+
 test: $(WORKFLOW) $(BLENDER)
+	@[ "$$(id -u)" != 0 ] || setup/system_packages.sh chromium || echo "Tests in a real browser are skipped."
 	.venv/bin/python -m pytest
 
 test-slurm: $(WORKFLOW) $(BLENDER)
@@ -34,17 +41,14 @@ test-blenders: $(WORKFLOW) $(BLENDER)
 	.venv/bin/python -m pytest -m blenders
 
 lint: $(WORKFLOW)
-	.venv/bin/snakemake --directory demo --lint
-	.venv/bin/snakefmt --check Snakefile rules
-	.venv/bin/ruff check
+	.venv/bin/python -m pytest tests/test_style.py
 
 $(WORKFLOW): requirements/workflow.in requirements/workflow.lock
-	setup/python_environment.sh $(PYTHON) .venv workflow
+	python=$$(setup/find_python.sh 3.11 3.12 3.13) && setup/python_environment.sh "$$python" .venv workflow
 	@touch $@
 
 $(BLENDER): requirements/blender.in requirements/blender.lock
-	setup/python_environment.sh $(PYTHON) .venv-blender blender
-	setup/blender_libraries.sh .venv-blender/bin/python
+	setup/blender_environment.sh .venv-blender
 	@touch $@
 
 docs: $(WORKFLOW)
@@ -54,8 +58,8 @@ hashes: $(WORKFLOW)
 	.venv/bin/python tests/program_hashes.py
 
 lock:
-	for name in workflow blender; do \
-	    uv pip compile --quiet --upgrade --python-version 3.11 --no-annotate \
-	        --custom-compile-command "make lock" requirements/$$name.in \
+	for name in workflow blender uv; do \
+	    setup/uv.sh pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 \
+	        --no-annotate --custom-compile-command "make lock" requirements/$$name.in \
 	        --output-file requirements/$$name.lock || exit 1; \
 	done

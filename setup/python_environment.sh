@@ -5,15 +5,16 @@
 set -eu
 python=$1 folder=$2 name=$3
 
-if ! "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
-    echo "error: obj2ngp needs Python 3.11, and '$python' is not one. On Debian 12 and Ubuntu 22.04:" >&2
-    echo "    sudo apt-get install -y python3.11 python3.11-venv" >&2
-    echo "or name it: make PYTHON=/path/to/python3.11" >&2
-    exit 1
-fi
-"$python" -c 'import ensurepip' 2>/dev/null || "$(dirname "$0")/system_packages.sh" python3.11-venv
+version_of() {
+    "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null
+}
+
+version=$(version_of "$python") || { echo "error: '$python' does not run" >&2; exit 1; }
+"$python" -c 'import ensurepip' 2>/dev/null || "$(dirname "$0")/system_packages.sh" "python$version-venv"
 
 echo "Installing requirements/$name.in into $folder"
-"$python" -m venv "$folder"
+# An environment of another Python, or one that was moved, cannot be updated.
+[ "$(version_of "$folder/bin/python")" = "$version" ] || clear=--clear
+"$python" -m venv ${clear:-} "$folder"
 "$folder/bin/python" -m pip install --quiet --disable-pip-version-check \
     --requirement "requirements/$name.in" --constraint "requirements/$name.lock"

@@ -3,13 +3,14 @@
 import os
 import shutil
 import subprocess
-import sys
 
 import pytest
 
+from pythons import find_python
 from scene_helpers import ROOT
 
-OTHERS = ["bpy 4.2.23", "bpy 5.0.1", "Debian's blender"]
+PYTHONS = {"bpy 4.2.23": "3.11", "bpy 4.5.15": "3.11", "bpy 5.0.1": "3.11", "bpy 5.2.3": "3.13"}
+OTHERS = [*PYTHONS, "Debian's blender"]
 VERSIONS = ["default"] + [pytest.param(version, marks=pytest.mark.blenders) for version in OTHERS]
 
 
@@ -25,7 +26,10 @@ def command(version, script):
     package, number = version.split()
     folder = ROOT / ".cache/blenders" / number
     if not (folder / "installed").exists():
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        python = find_python(PYTHONS[version])
+        if python is None:
+            pytest.skip(f"no Python {PYTHONS[version]} found on PATH or in pyenv")
+        subprocess.run([python, "-m", "venv", folder], check=True)
         subprocess.run([folder / "bin/python", "-m", "pip", "install", "-q", f"{package}=={number}"], check=True)
         subprocess.run([ROOT / "setup/blender_libraries.sh", folder / "bin/python"], check=True)
         (folder / "installed").touch()

@@ -12,7 +12,13 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+
+
+def needs_chromium(test):
+    """The marks of a test that opens pages."""
+    absent = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+    return pytest.mark.slow(pytest.mark.system(absent(test)))
+
 
 DRIVER = """<!doctype html><meta charset="utf-8">
 <body onload="drive().then(show, show)">

@@ -1,5 +1,6 @@
 """What several test files share."""
 
+import hypothesis
 import pytest
 
 from blender_versions import VERSIONS, command
@@ -7,6 +8,29 @@ from obj2ngp.ngp.backends import name_of
 from scene_helpers import BLENDER_PYTHON, WORKER, Blender
 from stage_scene import available_backends
 from workflow_project import AGGREGATES, Project, jobs_in, jobs_of
+
+# Examples may take as long as they take: a busy machine is no error.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
+
+# Fixtures, and the markers of the tests that use them.
+MARKERS = {
+    "blender": ("slow", "system"),
+    "finished_project": ("slow", "system"),
+    "slurm": ("slow", "system"),
+    "python38": ("slow", "network"),
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark tests by what they use, before tests are chosen by their markers."""
+    for item in items:
+        for fixture in set(MARKERS) & set(item.fixturenames):
+            for marker in MARKERS[fixture]:
+                item.add_marker(marker)
 
 
 @pytest.fixture(params=available_backends(), ids=name_of)

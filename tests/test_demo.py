@@ -41,6 +41,7 @@ def read_mtl(path):
     return materials
 
 
+@pytest.mark.slow
 def test_the_script_writes_the_committed_files(tmp_path):
     subprocess.run([sys.executable, DEMO / "make_objects.py", "--out", tmp_path], check=True)
     made = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 from rattler import MatchSpec
 
 ROOT = Path(__file__).parents[1]
@@ -52,10 +53,17 @@ def cu111():
     return Environment(ROOT / "envs/ngp-cu111.yaml")
 
 
-def locked(name):
-    """The versions in requirements/NAME.lock."""
-    lines = (ROOT / "requirements" / (name + ".lock")).read_text().splitlines()
-    return dict(match.groups() for match in map(PIP_VERSION.fullmatch, lines) if match)
+def requirements(name):
+    """The lines of requirements/NAME, parsed."""
+    lines = (ROOT / "requirements" / name).read_text().splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def locked(name, python):
+    """Package -> version in requirements/NAME.lock for a version of Python such as "3.11.9"."""
+    target = {"python_full_version": python, "python_version": python.rpartition(".")[0]}
+    fitting = [pin for pin in requirements(name + ".lock") if not pin.marker or pin.marker.evaluate(target)]
+    return {pin.name: str(pin.specifier).lstrip("=") for pin in fitting}
 
 
 def test_the_environments_that_the_rules_name_exist():
@@ -78,7 +86,8 @@ def test_every_pin_is_exact(environment):
 
 @pytest.mark.parametrize("name, lock", [("ngp", "workflow"), ("report", "workflow"), ("blender", "blender")])
 def test_conda_and_pip_users_get_the_same_versions(name, lock):
-    environment, versions = Environment(ROOT / "envs" / (name + ".yaml")), locked(lock)
+    environment = Environment(ROOT / "envs" / (name + ".yaml"))
+    versions = locked(lock, environment.version("python"))
     assert environment.version("python").startswith("3.11.") and environment.pip
     for package in environment.pip:
         assert environment.version(package) == versions[package], package

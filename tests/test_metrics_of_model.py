@@ -17,6 +17,8 @@ from obj2ngp.ngp.settings import OrbitSettings
 from obj2ngp.ngp.turntable import orbit_poses
 from obj2ngp.views.nerf_synthetic import write_images
 
+pytestmark = pytest.mark.slow
+
 PROGRAMS = Path(__file__).resolve().parents[1] / "workflow_scripts"
 SIZE, FOV, DISTANCE = 32, 45.0, 1.6
 FOCAL = focal_length(SIZE, math.radians(FOV))

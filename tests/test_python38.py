@@ -5,28 +5,18 @@ about 1.7 GB.
 """
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from pythons import find_python
 from test_environments import Environment
 
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / ".cache/python38"
 PACKAGES = ("numpy", "safetensors", "pillow", "imageio", "imageio-ffmpeg", "rich")
-
-
-def find_python38():
-    """The path of a Python 3.8 on PATH or among pyenv's, or None."""
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    for candidate in [shutil.which("python3.8"), *sorted(pyenv.glob("3.8.*/bin/python3.8"))]:
-        # pyenv's `python3.8` on PATH only works where that version was chosen.
-        if candidate and subprocess.run([candidate, "-c", "import venv"], capture_output=True).returncode == 0:
-            return candidate
-    return None
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +28,7 @@ def python38():
     installed, python = CACHE / "installed", CACHE / "bin/python"
     if installed.exists() and installed.read_text().split() == wanted:
         return python
-    base = find_python38()
+    base = find_python("3.8")
     if base is None:
         pytest.skip("no Python 3.8 found on PATH or in pyenv")
     shutil.rmtree(CACHE, ignore_errors=True)

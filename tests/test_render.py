@@ -17,6 +17,8 @@ from blender_versions import VERSIONS, command
 from obj2ngp.common.files import UserError
 from scene_helpers import BLENDER_PYTHON, BOX_FACES, ROOT, box_corners, from_side, sphere, write_obj
 
+pytestmark = pytest.mark.slow
+
 SIDES = [(0, 0), (90, 0), (180, 0), (270, 0), (0, 90), (0, -90)]
 SHEET = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], float)  # seen from +z of a z-up file
 CUBE = box_corners()

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from counting import calls
 from obj2ngp.scene import geometry
 from scene_helpers import BOX_FACES, box_corners, sphere
 
@@ -135,3 +136,22 @@ def test_two_hundred_thousand_faces():
     corners = points[corner]
     front, back = geometry.find_twins(point, start, geometry.normalized(geometry.area_vectors(corners, start)))
     assert front.sum() == len(quads) and (back[: len(quads)] == np.arange(len(quads)) + len(quads)).all()
+
+
+def test_more_faces_make_no_more_calls():
+    """All is done on whole arrays, so that 200,000 faces take about a second."""
+
+    def work(segments):
+        points, quads = sphere(rings=20, segments=segments)
+        start, corner = flat(quads + [face[::-1] for face in quads])
+
+        def find_twins():
+            point = geometry.merge_points(points)[corner]
+            corners = points[corner]
+            return geometry.find_twins(point, start, geometry.normalized(geometry.area_vectors(corners, start)))
+
+        front, back = find_twins()
+        assert front.sum() == len(quads) and (back[: len(quads)] == np.arange(len(quads)) + len(quads)).all()
+        return calls(find_twins)
+
+    assert work(200) == work(50)

@@ -1,15 +1,20 @@
-"""The set-up scripts: what they install, what they say where they may not, and that they rest when all is there."""
+"""The set-up scripts: what they find and install, what they say where they may not, and that they rest afterwards."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
+import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 
+from pythons import find_python
+from test_environments import locked, requirements
+
 ROOT = Path(__file__).resolve().parents[1]
-PIN = re.compile(r"([A-Za-z0-9_.-]+)(?:\[\w+\])?==(\S+)")
 
 
 def script(name, *arguments, **options):
@@ -22,7 +27,7 @@ def tools(tmp_path):
     """An environment whose PATH holds only what the scripts need; `add` puts further commands in."""
     folder = tmp_path / "tools"
     folder.mkdir()
-    for name in ("sh", "grep", "dirname", "env"):
+    for name in ("sh", "grep", "dirname", "env", "sed", "awk"):
         (folder / name).symlink_to(shutil.which(name))
 
     def add(name, text):
@@ -30,7 +35,7 @@ def tools(tmp_path):
         (folder / name).chmod(0o755)
 
     add("dpkg-query", 'for last; do :; done; [ "$last" = there ] && echo installed || exit 1')
-    add.environment = {"PATH": str(folder)}
+    add.folder, add.environment = folder, {"PATH": str(folder)}
     add.log = tmp_path / "log"
     return add
 
@@ -58,44 +63,187 @@ def test_missing_packages_are_installed_where_that_is_allowed(tools, user, prefi
     assert lines == [f"{prefix}-qq update", f"{prefix}-qq install -y --no-install-recommends libone"]
 
 
-def test_another_python_is_refused_with_one_message(tmp_path):
-    python = tmp_path / "python3.12"
-    python.write_text("#!/bin/sh\nexit 1\n")
-    python.chmod(0o755)
-    for name in (python, "no-such-python"):
-        run = script("python_environment.sh", name, tmp_path / "venv", "workflow")
-        assert run.returncode == 1 and "needs Python 3.11" in run.stderr and "apt-get install" in run.stderr
-    assert not (tmp_path / "venv").exists()
+@pytest.fixture
+def pythons(tools):
+    """Puts the Pythons with these versions on PATH; skips where this machine lacks one."""
+
+    def put(*versions):
+        for version in versions:
+            python = find_python(version)
+            if python is None:
+                pytest.skip(f"no Python {version} found on PATH or in pyenv")
+            for name in (f"python{version}", "python3"):
+                (tools.folder / name).unlink(missing_ok=True)
+                (tools.folder / name).symlink_to(python)
+
+    return put
 
 
-def test_make_installs_again_only_after_a_changed_lock(tmp_path):
-    """On a copy with a script that only says when it is called."""
-    for name in ("Makefile", "requirements"):
-        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy2)(ROOT / name, tmp_path / name)
-    (tmp_path / "setup").mkdir()
-    for name in ("python_environment.sh", "blender_libraries.sh"):
-        (tmp_path / "setup" / name).write_text('#!/bin/sh\nmkdir -p .venv .venv-blender\necho "called $*"\n')
-        (tmp_path / "setup" / name).chmod(0o755)
+@pytest.mark.parametrize(
+    "there, wanted, found",
+    [
+        (["3.12"], ["3.11", "3.12", "3.13"], "python3.12"),
+        (["3.13"], ["3.11", "3.12", "3.13"], "python3.13"),
+        (["3.13", "3.11"], ["3.11", "3.12", "3.13"], "python3.11"),
+        (["3.12", "3.13"], ["3.11", "3.13"], "python3.13"),
+    ],
+)
+def test_the_first_python_that_fits_is_found(tools, pythons, there, wanted, found):
+    pythons(*there)
+    run = script("find_python.sh", *wanted, env=tools.environment)
+    assert run.returncode == 0 and run.stdout == f"{tools.folder / found}\n", run.stderr
+
+
+def test_a_python_that_is_named_comes_first_where_it_fits(tools, pythons):
+    pythons("3.11", "3.12")
+    named = str(tools.folder / "python3.12")
+    run = script("find_python.sh", "3.11", "3.12", env={**tools.environment, "PYTHON": named})
+    assert run.stdout == named + "\n"
+    run = script("find_python.sh", "3.11", "3.13", env={**tools.environment, "PYTHON": named})
+    assert run.stdout == f"{tools.folder / 'python3.11'}\n"
+    assert run.stderr == f"{named} is not Python 3.11 or 3.13: looking for another\n"
+    run = script("find_python.sh", "3.11", "3.12", env={**tools.environment, "PYTHON": "/no/python"})
+    assert run.returncode == 1 and run.stderr == "error: PYTHON=/no/python does not run\n"
+
+
+def test_a_bare_machine_gets_its_own_python(tools, tmp_path):
+    """As root on Debian or Ubuntu, whose packages have one of the versions."""
+    tools("id", "echo 0")
+    version = f"3.{sys.version_info.minor}"
+    tools("apt-get", f'[ "$2" = update ] || ln -s {sys.executable} {tools.folder}/python{version}')
+    (tools.folder / "ln").symlink_to(shutil.which("ln"))
+    run = script("find_python.sh", "3.7", version, env=tools.environment, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == f"{tools.folder / f'python{version}'}\n"
+    assert "Installing system packages: python3 python3-venv" in run.stderr
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """The set-up files alone, as in a fresh clone."""
+    folder = tmp_path / "clone"
+    for name in ("requirements", "setup"):
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copy2(ROOT / "Makefile", folder)
+    return folder
+
+
+@pytest.fixture
+def without_network(clone, tools):
+    """Environment in which uv is there, although it cannot reach what it asks for."""
+    (clone / ".uv/bin").mkdir(parents=True)
+    (clone / ".uv/bin/uv").write_text(f"#!{shutil.which('sh')}\necho 'error: no network' >&2; exit 1\n")
+    (clone / ".uv/bin/uv").chmod(0o755)
+    return tools.environment
+
+
+def test_without_any_python_one_message_says_what_to_do(clone, pythons, without_network):
+    pythons("3.8")
+    run = script("find_python.sh", "3.11", "3.12", "3.13", env=without_network, cwd=clone)
+    assert run.returncode == 1 and run.stdout == ""
+    assert "needs Python 3.11, 3.12 or 3.13" in run.stderr
+    for way in ("apt-get install -y python3.11 python3.11-venv", "make PYTHON=/path/to", "UV_PYTHON_INSTALL_MIRROR"):
+        assert way in run.stderr
+
+
+@pytest.mark.parametrize("version, offered", [("Blender 2.90.1", True), ("Blender 2.83.5", False), ("", False)])
+def test_an_installed_blender_is_offered_where_its_module_cannot_be(
+    clone, tools, pythons, without_network, version, offered
+):
+    pythons("3.12")
+    if version:
+        tools("blender", f"echo '{version}'; echo '  build date: 2020-09-23'")
+    run = script("blender_environment.sh", ".venv-blender", env=without_network, cwd=clone)
+    assert run.returncode == 1 and "needs Python 3.11 or 3.13" in run.stderr
+    path = tools.folder / "blender" if offered else "/path/to/blender"
+    assert f"--config 'render={{blender: {path}}}'" in run.stderr
+    assert (f"There is {path}." in run.stderr) == offered
+    assert not (clone / ".venv-blender").exists()
+
+
+@pytest.mark.network
+def test_uv_brings_a_python_into_the_project(clone, tools, pythons, tmp_path):
+    """The real uv from PyPI. The Python that it brings comes from a mirror in a folder: this one's own files."""
+    home = Path(sys.base_prefix)
+    library = home / "lib/python3.11"
+    if sys.version_info[:2] != (3, 11) or home == Path("/usr"):
+        pytest.skip("needs to run in a Python 3.11 with a folder of its own")
+    archive = tmp_path / "python.tar.gz"
+    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
+        tar.add(home / "bin/python3.11", "python/bin/python3.11")
+        kept = lambda item: None if re.search("/(test|site-packages|config-.*|__pycache__)$", item.name) else item  # noqa: E731
+        tar.add(library, "python/lib/python3.11", filter=kept)
+    downloads = tmp_path / "downloads.json"
+    release = {"name": "cpython", "major": 3, "minor": 11, "patch": sys.version_info.micro, "prerelease": ""}
+    system = {"os": "linux", "libc": "gnu", "arch": {"family": os.uname().machine, "variant": None}}
+    source = {"url": archive.as_uri(), "sha256": None, "variant": None, "build": "1"}
+    downloads.write_text(json.dumps({"cpython": {**release, **system, **source}}))
+    pythons("3.12")
+    environment = {**os.environ, **tools.environment, "UV_PYTHON_DOWNLOADS_JSON_URL": str(downloads)}
+    run = script("find_python.sh", "3.11", "3.13", env=environment, cwd=clone)
+    assert run.returncode == 0, run.stderr
+    python = Path(run.stdout.strip())
+    assert (clone / ".python") in python.parents
+    prefix = subprocess.run([python, "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True).stdout
+    assert Path(prefix.strip()).is_relative_to(clone / ".python")
+
+
+@pytest.mark.slow
+def test_an_environment_of_another_python_is_made_anew(clone, pythons, tools):
+    (clone / "requirements/nothing.in").write_text("")
+    (clone / "requirements/nothing.lock").write_text("")
+    pythons("3.11", "3.12")
+
+    def made(version):
+        python = tools.folder / f"python{version}"
+        run = script("python_environment.sh", python, "venv", "nothing", env=tools.environment, cwd=clone)
+        assert run.returncode == 0, run.stderr
+        return {path.name for path in (clone / "venv/lib").iterdir()}
+
+    assert made("3.12") == {"python3.12"}
+    (clone / "venv/kept").touch()
+    assert made("3.12") == {"python3.12"} and (clone / "venv/kept").exists()
+    assert made("3.11") == {"python3.11"} and not (clone / "venv/kept").exists()
+
+
+def test_a_python_that_does_not_run_makes_nothing(clone):
+    run = script("python_environment.sh", "no-such-python", "venv", "workflow", cwd=clone)
+    assert run.returncode == 1 and run.stderr == "error: 'no-such-python' does not run\n"
+    assert not (clone / "venv").exists()
+
+
+def test_make_installs_again_only_after_a_changed_lock(clone):
+    """On a copy with scripts that only say when they are called."""
+    for name in ("find_python.sh", "python_environment.sh", "blender_environment.sh"):
+        say = "echo /a/python" if name == "find_python.sh" else 'echo "called $*"'
+        (clone / "setup" / name).write_text(f"#!/bin/sh\nmkdir -p .venv .venv-blender\n{say}\n")
 
     def make():
         targets = [".venv/installed", ".venv-blender/installed"]
-        run = subprocess.run(["make", "--silent", *targets], cwd=tmp_path, capture_output=True, text=True, check=True)
+        run = subprocess.run(["make", "--silent", *targets], cwd=clone, capture_output=True, text=True, check=True)
         return [line for line in run.stdout.splitlines() if line.startswith("called")]
 
-    assert len(make()) == 3
+    assert make() == ["called /a/python .venv workflow", "called .venv-blender"]
     assert make() == []
-    future = (tmp_path / ".venv" / "installed").stat().st_mtime + 10
-    os.utime(tmp_path / "requirements" / "workflow.lock", (future, future))
-    assert make() == ["called python3.11 .venv workflow"]
+    future = (clone / ".venv" / "installed").stat().st_mtime + 10
+    os.utime(clone / "requirements" / "workflow.lock", (future, future))
+    assert make() == ["called /a/python .venv workflow"]
 
 
-@pytest.mark.parametrize("name", ["workflow", "blender"])
+@pytest.mark.parametrize("name", ["workflow", "blender", "uv"])
 def test_what_is_asked_for_is_pinned_and_the_lock_agrees(name):
-    asked = (ROOT / "requirements" / f"{name}.in").read_text()
-    lock = (ROOT / "requirements" / f"{name}.lock").read_text()
-    pins = dict(PIN.fullmatch(line).groups() for line in lock.splitlines() if line and not line.startswith("#"))
-    for line in asked.splitlines():
-        if line and not line.startswith("#"):
-            package, version = PIN.fullmatch(line).groups()
-            assert pins[package] == version
-    assert "://" not in asked + lock and "--hash" not in lock
+    locked = {(pin.name, str(pin.specifier)) for pin in requirements(f"{name}.lock")}
+    for asked in requirements(f"{name}.in"):
+        assert str(asked.specifier).startswith("==") and (asked.name, str(asked.specifier)) in locked
+    text = "".join((ROOT / "requirements" / f"{name}.{kind}").read_text() for kind in ("in", "lock"))
+    assert "://" not in text and "--hash" not in text
+
+
+@pytest.mark.parametrize(
+    "name, pythons", [("workflow", ["3.11.0", "3.12.0", "3.13.0"]), ("blender", ["3.11.0", "3.13.0"])]
+)
+def test_the_lock_serves_every_python_that_is_looked_for(name, pythons):
+    """One version of each package for all of them, except for Blender's own."""
+    locks = [locked(name, python) for python in pythons]
+    assert all({asked.name for asked in requirements(f"{name}.in")} <= set(lock) for lock in locks)
+    assert name == "blender" or all(lock == locks[0] for lock in locks)

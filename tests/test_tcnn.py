@@ -35,6 +35,8 @@ from test_stages import (  # noqa: F401  (pytest runs them here with the fixture
     test_rays_that_find_no_room_are_left_out,
 )
 
+pytestmark = pytest.mark.slow
+
 WORKFLOW_SCRIPTS = Path(__file__).parents[1] / "workflow_scripts"
 
 

@@ -27,6 +27,8 @@ from obj2ngp.views.posed_images import DataError
 from obj2ngp.views.reading import read_images
 from tcnn_scene import TRAINING
 
+pytestmark = pytest.mark.slow
+
 SIZE = 32
 PROGRAM = Path(__file__).parent.parent / "workflow_scripts/train.py"
 

@@ -9,6 +9,7 @@ import csv
 import json
 import math
 import statistics
+from collections.abc import Callable
 
 from safetensors import SafetensorError, safe_open
 
@@ -18,7 +19,7 @@ from obj2ngp.evaluation.registry import METRICS
 TRAINING_FIGURES = ("training_seconds", "steps")
 MESH_FIGURES = ("faces", "vertices")
 MODEL_HEADER = "obj2ngp"  # the key of the model file's JSON
-AVERAGES = {"(mean)": statistics.fmean, "(median)": statistics.median}
+AVERAGES: dict[str, Callable] = {"(mean)": statistics.fmean, "(median)": statistics.median}
 
 
 class MissingResult(Exception):

@@ -6,6 +6,7 @@ rounded up. A job gets twice the estimated time. The rules multiply both by the 
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from obj2ngp.scene.settings import SAMPLES
 
@@ -14,7 +15,7 @@ MARGIN = 2  # between an estimated time and the limit
 # Blender 4.5 on a CPU.
 RENDER_MB, RENDER_MINUTES = 3000, 10  # import, mesh and textures of a large model
 SAMPLE_SECONDS = 4e-7  # a sample of a pixel: 24 views of 128x128 at 64 samples in 10 core-seconds
-RENDER_PIXEL_BYTES = 800  # 1024x1024 with denoising: 770 MB more than 128x128
+RENDER_PIXEL_BYTES = 800  # at most: 1024x1024 needed 770 MB more than 128x128
 
 # The trainer. Host memory does not depend on the device, on which the buffers lie as well.
 TRAINER_MB, TRAINER_MINUTES = 3000, 5  # PyTorch, a CUDA context, numba's compilation
@@ -123,7 +124,7 @@ def _layers(network):
     encoding, directions = network.levels * network.features, network.sh_degree**2
     density = [encoding, *[network.density_width] * network.density_layers, network.geometry_features]
     color = [network.geometry_features + directions, *[network.color_width] * network.color_layers, 3]
-    return [*zip(density, density[1:]), *zip(color, color[1:])]
+    return [*pairwise(density), *pairwise(color)]
 
 
 def _operations(network):
