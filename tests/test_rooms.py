@@ -50,7 +50,7 @@ ROOMS = {
         {"numpy", "imageio", "skimage", "flip_evaluator", "jinja2", "safetensors"},
         programs={"summary", "gallery"},
     ),
-    "workflow": Room({"common"}, {"numpy", "yaml", "jsonschema", "snakemake"}, programs={"launch"}),
+    "workflow": Room({"common"}, {"numpy", "yaml", "snakemake"}, programs={"launch"}),
 }
 # Declarations of settings, which the workflow reads: they need nothing but `common`.
 SETTINGS = {"obj2ngp.scene.settings", "obj2ngp.ngp.config", "obj2ngp.ngp.settings"}

@@ -57,7 +57,7 @@ def test_edited_comments_and_layout_rerun_nothing(project):
     for program in (project.root / "workflow_scripts").rglob("*.py"):
         program.write_text(program.read_text() + "\n# A thought.\n")
     for rules in (project.root / "rules").glob("*.smk"):
-        rules.write_text(rules.read_text().replace('"python ', '"python  ') + "\n# A thought.\n")
+        rules.write_text(rules.read_text().replace(" --object", "  --object") + "\n# A thought.\n")
     (project.root / "config" / "config.yaml").open("a").write("# A thought.\n")
     assert project.planned() == set()
 
