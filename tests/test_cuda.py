@@ -42,9 +42,9 @@ def test_every_kernel_compiles(capability, tmp_path):
 def test_without_a_gpu_the_backend_says_so():
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    code = "from obj2ngp.ngp import backends; print(backends.select('auto').__name__); backends.select('cuda')"
+    code = "from obj2ngp.ngp import backends; print(backends.select('auto').NAME); backends.select('cuda')"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=TESTS.parent / "workflow_scripts", capture_output=True, text=True
     )
-    assert done.returncode == 1 and done.stdout.strip() == "obj2ngp.ngp.backends.cpu"
+    assert done.returncode == 1 and done.stdout.strip() == "cpu"
     assert "backend cuda cannot run here" in done.stderr and "CUDA" in done.stderr

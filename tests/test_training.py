@@ -19,7 +19,7 @@ from obj2ngp.ngp import backends, hull
 from obj2ngp.ngp.config import ConfigError, default_config, from_dict, resolve
 from obj2ngp.ngp.model_file import ModelError, load_model, restore_checkpoint, save_checkpoint, save_model
 from obj2ngp.ngp.rendering import Renderer
-from obj2ngp.ngp.training import TrainingError, TrainingRun, train
+from obj2ngp.ngp.training import TrainingError, TrainingRun, steps
 from obj2ngp.views.posed_images import DataError, read_cameras, read_images
 from tcnn_scene import TRAINING, ball_images
 
@@ -58,35 +58,33 @@ def folder(images, tmp_path):
 
 def test_training_reaches_a_sensible_quality_and_repeats_itself(images, cpu):
     rows = []
-    runs = [TrainingRun(images, TRAINING, cpu) for _ in range(2)]
+    runs = [TrainingRun.alone(images, TRAINING, cpu) for _ in range(2)]
     for run in runs:
-        train(run, rows.append)
+        rows += steps(run)
     assert rows[0]["psnr"] > 20
-    assert torch.equal(runs[0].field.table, runs[1].field.table)
-    assert torch.equal(runs[0].field.weights, runs[1].field.weights)
-    other = TrainingRun(images, dataclasses.replace(TRAINING, seed=1), cpu)
-    train(other)
-    assert not torch.equal(runs[0].field.weights, other.field.weights)
+    first, second = (run.workspace.field for run in runs)
+    assert torch.equal(first.table, second.table) and torch.equal(first.weights, second.weights)
+    other = TrainingRun.alone(images, dataclasses.replace(TRAINING, seed=1), cpu)
+    list(steps(other))
+    assert not torch.equal(first.weights, other.workspace.field.weights)
 
 
 def test_a_resumed_run_ends_like_one_that_was_never_stopped(images, cpu, tmp_path):
     config = dataclasses.replace(TRAINING, steps=200, supersampling=2)
-    whole = TrainingRun(images, config, cpu)
+    whole = TrainingRun.alone(images, config, cpu)
     saved = tmp_path / "checkpoint.safetensors"
 
-    def save_halfway(run):
-        if int(run.clock.step) == 100:
-            save_checkpoint(saved, run, "data", [{"step": 100}])
-
-    train(whole, checkpoint=save_halfway)
-    resumed = TrainingRun(images, config, cpu)
+    for row in steps(whole):
+        if row["step"] == 100:
+            save_checkpoint(saved, whole, "data", [{"step": 100}])
+    resumed = TrainingRun.alone(images, config, cpu)
     assert restore_checkpoint(saved, resumed, "data") == [{"step": 100}]
-    assert int(resumed.clock.step) == 100
-    train(resumed)
-    assert torch.equal(whole.field.table, resumed.field.table)
-    assert torch.equal(whole.grid.occupied, resumed.grid.occupied)
-    assert restore_checkpoint(saved, TrainingRun(images, config, cpu), "other data") is None
-    changed = TrainingRun(images, dataclasses.replace(config, learning_rate=5e-3), cpu)
+    assert int(resumed.workspace.clock.step) == 100
+    assert [row["step"] for row in steps(resumed)] == [200]
+    assert torch.equal(whole.workspace.field.table, resumed.workspace.field.table)
+    assert torch.equal(whole.workspace.grid.occupied, resumed.workspace.grid.occupied)
+    assert restore_checkpoint(saved, TrainingRun.alone(images, config, cpu), "other data") is None
+    changed = TrainingRun.alone(images, dataclasses.replace(config, learning_rate=5e-3), cpu)
     assert restore_checkpoint(saved, changed, "data") is None
 
 
@@ -127,26 +125,27 @@ def test_the_program_goes_on_after_it_was_killed(folder):
 
 
 def test_a_loss_that_is_no_number_stops_the_run(images, cpu):
-    run = TrainingRun(images, TRAINING, cpu)
-    run.field.weights.fill_(float("nan"))
+    run = TrainingRun.alone(images, TRAINING, cpu)
+    run.workspace.field.weights.fill_(float("nan"))
     with pytest.raises(TrainingError, match="no longer a number"):
-        train(run)
+        list(steps(run))
 
 
 def test_a_step_with_an_infinite_gradient_is_skipped_and_counted(images, cpu):
-    run = TrainingRun(images, TRAINING, cpu)
-    before = run.field.weights.clone()
-    run.field.weight_gradient[3] = float("inf")
-    cpu.optimise(run.field, run.moments, run.clock, TRAINING)
-    assert torch.equal(run.field.weights, before)
-    assert int(run.moments.skipped) == 1
-    assert not run.field.weight_gradient.any()
+    run = TrainingRun.alone(images, TRAINING, cpu)
+    space = run.workspace
+    before = space.field.weights.clone()
+    space.field.weight_gradient[3] = float("inf")
+    space.backend.optimise(space.moments, space.clock, TRAINING)
+    assert torch.equal(space.field.weights, before)
+    assert int(space.moments.skipped) == 1
+    assert not space.field.weight_gradient.any()
 
 
 def test_a_model_file_is_enough_to_render(images, cpu, tmp_path):
     config = dataclasses.replace(TRAINING, steps=600)
-    run = TrainingRun(images, config, cpu)
-    train(run)
+    run = TrainingRun.alone(images, config, cpu)
+    list(steps(run))
     save_model(tmp_path / "m.safetensors", run, {"backend": "cpu"})
     model = load_model(tmp_path / "m.safetensors")
     assert model.config == config
@@ -237,6 +236,6 @@ def test_settings():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_auto_takes_the_cpu_where_there_is_no_gpu_and_forcing_the_gpu_says_why():
-    assert backends.name_of(backends.select("auto")) == "cpu"
+    assert backends.select("auto").NAME == "cpu"
     with pytest.raises(backends.BackendError, match="cuda"):
         backends.select("cuda")

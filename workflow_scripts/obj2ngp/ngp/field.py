@@ -69,29 +69,38 @@ class Field:
     compute_weights  likewise
     table_gradient   (entries, features) in the arithmetic type, times the backend's loss scale
     weight_gradient  (n,) float32, times the backend's loss scale
+
+    All are zero until `start` or `load`.
     """
 
-    def __init__(self, network, seed, dtype=torch.float32, device="cpu"):
+    def __init__(self, network, dtype=torch.float32, device="cpu"):
         self.network = network
         self.dtype = dtype
         self.device = torch.device(device)
-        self.levels = GridLevels(network)
+        self.levels = GridLevels(network).to(device)
         self.density_shapes, self.color_shapes = mlp_shapes(network)
-        # NumPy draws the initial values: they are the same for every backend, device and torch version.
-        generator = np.random.default_rng(seed)
-        table = generator.uniform(-TABLE_INIT, TABLE_INIT, (self.levels.entries, network.features))
-        weights = [
-            generator.uniform(-1, 1, shape) * math.sqrt(6.0 / sum(shape))  # Glorot & Bengio 2010
-            for shape in self.density_shapes + self.color_shapes
-        ]
-        self.levels.to(device)
-        self.table = torch.from_numpy(table.astype(np.float32)).to(device)
-        self.weights = torch.from_numpy(np.concatenate([w.ravel() for w in weights]).astype(np.float32)).to(device)
+        self.table = torch.zeros(self.levels.entries, network.features, device=device)
+        shapes = self.density_shapes + self.color_shapes
+        self.weights = torch.zeros(sum(rows * columns for rows, columns in shapes), device=device)
         single = dtype == torch.float32
         self.compute_table = self.table if single else self.table.to(dtype)
         self.compute_weights = self.weights if single else self.weights.to(dtype)
         self.table_gradient = torch.zeros_like(self.compute_table)
         self.weight_gradient = torch.zeros_like(self.weights)
+
+    def start(self, seed):
+        """Draws the parameters as they are before the first step of a run with `seed`; clears the gradients."""
+        # NumPy draws them: they are the same for every backend, device and torch version.
+        generator = np.random.default_rng(seed)
+        table = generator.uniform(-TABLE_INIT, TABLE_INIT, self.table.shape)
+        weights = [
+            generator.uniform(-1, 1, shape) * math.sqrt(6.0 / sum(shape))  # Glorot & Bengio 2010
+            for shape in self.density_shapes + self.color_shapes
+        ]
+        flat = np.concatenate([w.ravel() for w in weights])
+        self.load(torch.from_numpy(table.astype(np.float32)), torch.from_numpy(flat.astype(np.float32)))
+        self.table_gradient.zero_()
+        self.weight_gradient.zero_()
 
     def load(self, table, weights):
         """Copies master parameters in, and into the working copies."""

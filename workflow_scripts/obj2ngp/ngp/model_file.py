@@ -44,27 +44,29 @@ class Model:
 
     def field(self, backend):
         """A Field with these parameters, for `backend`."""
-        field = Field(self.config.network, 0, backend.DTYPE, backend.DEVICE)
+        field = Field(self.config.network, backend.DTYPE, backend.DEVICE)
         field.load(self.table, self.weights)
         return field
 
     def grid(self, device):
-        """The OccupancyGrid."""
-        return OccupancyGrid(self.config.occupancy, self.occupied, device)
+        """An OccupancyGrid to march through."""
+        grid = OccupancyGrid(self.config.occupancy, device)
+        grid.occupied.copy_(self.occupied.reshape(-1))
+        return grid
 
 
 def save_model(path, run, header):
     """Writes the result of a TrainingRun; `header` adds to what the run itself says. Atomic."""
-    shape = (run.grid.resolution,) * 3
-    bits = np.packbits(run.grid.occupied.cpu().numpy())
-    tensors = {"table": run.field.table.cpu().numpy(), "weights": run.field.weights.cpu().numpy(), "occupied": bits}
+    field, grid, placement = run.workspace.field, run.workspace.grid, run.placement
+    bits = np.packbits(grid.occupied.cpu().numpy())
+    tensors = {"table": field.table.cpu().numpy(), "weights": field.weights.cpu().numpy(), "occupied": bits}
     content = {
         "config": dataclasses.asdict(run.config),
-        "scale": float(run.scale),
-        "offset": [float(x) for x in run.offset],
-        "occupancy_shape": shape,
-        "steps": int(run.clock.step),
-        "skipped_steps": int(run.moments.skipped),
+        "scale": placement.scale,
+        "offset": [float(x) for x in placement.offset],
+        "occupancy_shape": (grid.resolution,) * 3,
+        "steps": int(run.workspace.clock.step),
+        "skipped_steps": int(run.workspace.moments.skipped),
         "training_seconds": run.seconds,
         **header,
     }
@@ -109,7 +111,7 @@ def restore_checkpoint(path, run, data_key):
 
 
 def _run_key(run, data_key):
-    content = json.dumps([dataclasses.asdict(run.config), run.backend.__name__, data_key], sort_keys=True)
+    content = json.dumps([dataclasses.asdict(run.config), run.workspace.backend.NAME, data_key], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -18,15 +18,14 @@ class Renderer:
     """Renders views of a model.
 
     model          ngp.model_file.Model
-    backend        'auto', or a backend's name
+    backend        'auto', a backend's name, or its class
     supersampling  rays along each edge of a pixel; their mean is the pixel
     """
 
     def __init__(self, model, backend="auto", supersampling=2):
-        self.backend = backends.select(backend) if isinstance(backend, str) else backend
-        device, dtype = self.backend.DEVICE, self.backend.DTYPE
+        backend = backends.select(backend) if isinstance(backend, str) else backend
+        device, dtype = backend.DEVICE, backend.DTYPE
         self.model, self.supersampling = model, supersampling
-        self.field = model.field(self.backend)
         self.grid = model.grid(device)
         self.spread = model.config.pixel_jitter
         self.step_size = math.sqrt(3) / model.config.march_steps
@@ -34,7 +33,7 @@ class Renderer:
         capacity = self.rays.capacity * SAMPLES_PER_RAY
         self.samples = Samples(capacity, model.config.network, dtype, device, training=False)
         self.rays.jitter.fill_(0.5)
-        self.backend.prepare(self.field, self.samples)
+        self.backend = backend(model.field(backend), capacity, training=False)
 
     def render_views(self, poses, width, height, focal, center=None):
         """Renders views one after another, many in one go where they are small; a generator.
@@ -83,8 +82,8 @@ class Renderer:
             half = active // 2
             parts = (slice(None, half), slice(half, None))
             return torch.cat([self._trace(origin[part], direction[part]) for part in parts])
-        backend.encode(self.field, samples)
-        backend.evaluate(self.field, rays, samples, self.step_size)
+        backend.encode(samples)
+        backend.evaluate(rays, samples, self.step_size)
         backend.composite(rays, samples, self.step_size)
         opacity = 1 - rays.transmittance[:active, None]
         depth = rays.depth[:active, None] / opacity.clamp(min=1e-6) * (opacity > 0) / self.model.scale

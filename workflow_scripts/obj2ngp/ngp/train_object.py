@@ -18,7 +18,7 @@ from obj2ngp.views.posed_images import read_images
 from . import backends
 from .config import resolve
 from .model_file import restore_checkpoint, save_checkpoint, save_model
-from .training import TrainingRun, train
+from .training import TrainingRun, steps
 
 CHECKPOINT_SECONDS = 5.0  # between two checkpoints: a killed run loses less than this
 LOG_COLUMNS = ("step", "seconds", "loss", "psnr", "samples", "rays", "learning_rate")
@@ -98,14 +98,14 @@ def train_object(name, renders, settings, backend_name, model, log):
     backend = backends.select(backend_name)
     images = read_images(renders / "transforms_train.json")
     height, width = images.rgba.shape[1:3]
-    config = resolve(read_settings(settings), backends.name_of(backend), len(images), max(width, height))
+    config = resolve(read_settings(settings), backend.NAME, len(images), max(width, height))
     print(
         "backend {}: {}, {} views of {}x{}, {} steps".format(
-            backends.name_of(backend), backend.describe(), len(images), width, height, config.steps
+            backend.NAME, backend.describe(), len(images), width, height, config.steps
         ),
         flush=True,
     )
-    run = TrainingRun(images, config, backend)
+    run = TrainingRun.alone(images, config, backend)
 
     data_key = hashlib.sha256(images.rgba.tobytes() + images.pose.tobytes()).hexdigest()
     checkpoint = model.with_name("." + model.stem + ".checkpoint.safetensors")
@@ -116,24 +116,21 @@ def train_object(name, renders, settings, backend_name, model, log):
             print("{}: belongs to other settings or images; beginning anew".format(checkpoint), flush=True)
         else:
             reporter.rows = former
-            print("going on from step {} of {}".format(int(run.clock.step), checkpoint), flush=True)
+            print("going on from step {} of {}".format(int(run.workspace.clock.step), checkpoint), flush=True)
 
     saved = time.monotonic()
-
-    def save(run):
-        nonlocal saved
-        if time.monotonic() - saved > CHECKPOINT_SECONDS:
-            save_checkpoint(checkpoint, run, data_key, reporter.rows)
-            saved = time.monotonic()
-
     with reporter.progress:
-        train(run, reporter, save)
+        for row in steps(run):
+            reporter(row)
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                save_checkpoint(checkpoint, run, data_key, reporter.rows)
+                saved = time.monotonic()
     write_log(log, reporter.rows)
     save_model(
         model,
         run,
         {
-            "backend": backends.name_of(backend),
+            "backend": backend.NAME,
             "device": backend.describe(),
             "versions": versions(),
             "views": len(images),
