@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import reference
-from obj2ngp.ngp.backends.base import SEEN_DEPTH
+from obj2ngp.ngp.backends.base import MEAN_SLACK, SEEN_DEPTH, keep_dense_cells
 from stage_scene import GRID, STEP_SIZE, Scene, assert_near, clock_at, grid_of, samples_by_hand, tolerance
 
 
@@ -65,3 +65,27 @@ def test_an_occupancy_update_never_empties_the_grid(backend):
     for step in (0, 100_000):
         scene.stages.update_occupancy(grid, clock_at(step, backend.DEVICE), 1e-6)
         assert grid.occupied.any()
+
+
+def test_every_backend_keeps_the_cells_that_the_rule_says(backend):
+    """Random densities, thresholds and histories; the rule is applied to the densities that the update left."""
+    scene, generator = Scene(backend), torch.Generator().manual_seed(9)
+    for trial in range(12):
+        hull = torch.rand(GRID, GRID, GRID, generator=generator) < 0.3
+        settings = dict(warmup=20, memory=30, threshold=float(10 ** torch.rand(1, generator=generator)) * 1e-3)
+        grid = grid_of(hull, backend.DEVICE, seed=trial, cells_per_update=256, **settings)
+        density = torch.exp(3 * torch.randn(GRID**3, generator=generator)) * (trial % 4 + 1e-3)
+        grid.density.copy_(density)
+        step = 15 + 5 * (trial % 3)  # before, at and after the end of the warm-up
+        grid.seen.copy_(torch.randint(-60, step, (GRID**3,), generator=generator) if trial % 5 else torch.full((), -99))
+        clock = clock_at(step, backend.DEVICE)
+        scene.stages.update_occupancy(grid, clock, STEP_SIZE)
+        actual = grid.occupied.clone()
+        grid.occupied.copy_(hull.reshape(-1))
+        keep_dense_cells(grid, clock, STEP_SIZE)
+        cells = grid.cells[: int(grid.cell_count)].cpu().long()
+        seen = grid.density.cpu()[cells]
+        limit = min(settings["threshold"] / STEP_SIZE, MEAN_SLACK * float(seen.mean()))
+        sure = torch.ones(GRID**3, dtype=torch.bool)
+        sure[cells] = (seen / limit - 1).abs() > 1e-5  # where the rounding of the mean does not decide
+        assert torch.equal(actual.cpu()[sure], grid.occupied.cpu()[sure]) and sure.float().mean() > 0.99

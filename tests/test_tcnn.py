@@ -13,8 +13,9 @@ import reference
 import test_stages
 from obj2ngp.ngp import backends
 from obj2ngp.ngp.buffers import Clock, Moments
+from obj2ngp.ngp.checkpoint import restore_checkpoint, save_checkpoint
 from obj2ngp.ngp.config import NetworkConfig, TrainConfig
-from obj2ngp.ngp.model_file import load_model, restore_checkpoint, save_checkpoint, save_model
+from obj2ngp.ngp.model_file import load_model, save_model
 from obj2ngp.ngp.rendering import Renderer
 from obj2ngp.ngp.training import TrainingRun, steps
 from stage_scene import clock_at, field_of

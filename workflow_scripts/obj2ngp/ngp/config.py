@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 from obj2ngp.common.files import UserError
 
+METHOD = 3  # raised by hand when the same settings give other models than before, the recipe's settings included
+
 
 class ConfigError(UserError):
     """A setting that is unknown, of the wrong type, or out of range; the message names its path."""

@@ -9,7 +9,7 @@ import torch
 
 from obj2ngp.common.files import UserError
 
-from .hull import drawable_pixels, fit_unit_cube, visual_hull
+from .hull import drawable_pixels, fit_unit_cube, nearest_depth, visual_hull
 
 
 class PlacementError(UserError):
@@ -45,6 +45,7 @@ def place(images, resolution, device="cpu"):
     hull = visual_hull(images, resolution, scale, offset, device)
     if not bool(hull.any()):
         raise PlacementError("no point of space is inside every view's silhouette: wrong poses, or empty images")
-    distance = (torch.as_tensor(images.pose[:, :, 3]) * scale + offset - 0.5).norm(dim=1).min()
-    cell_pixels = images.focal * math.sqrt(3) / resolution / max(0.5, float(distance) - 0.5)
-    return Placement(float(scale), offset, hull, drawable_pixels(images, cell_pixels + 1))
+    # A cell of the hull touches the silhouette, so no part of it lies beyond that by more than the cell's diagonal.
+    diagonal, depth = math.sqrt(3) / resolution, nearest_depth(images, hull, scale, offset)
+    reach = images.focal * diagonal / depth + 1 if depth > diagonal else math.inf
+    return Placement(float(scale), offset, hull, drawable_pixels(images, min(reach, max(images.rgba.shape[1:3]))))

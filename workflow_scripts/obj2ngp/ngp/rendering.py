@@ -52,6 +52,35 @@ class Renderer:
             for image in images.view(-1, height, width, 5).numpy():
                 yield image[..., :3], image[..., 3], image[..., 4]
 
+    def query(self, positions, directions):
+        """(density (N,), colour (N,3)) at world positions (N,3), seen along directions (N,3); see Model.query."""
+        device = self.rays.origin.device
+        positions, directions = (
+            torch.as_tensor(x, dtype=torch.float32, device=device) for x in (positions, directions)
+        )
+        inside = positions * self.model.scale + self.model.offset.to(device)
+        directions = torch.nn.functional.normalize(directions, dim=1)
+        parts = zip(inside.split(self.rays.capacity), directions.split(self.rays.capacity))
+        results = [self._field_at(*part) for part in parts]
+        density, rgb = (torch.cat(values) for values in zip(*results)) if results else (inside[:, 0], inside)
+        cell = (inside * self.grid.resolution).long().clamp(0, self.grid.resolution - 1)
+        x, y, z = cell.unbind(1)
+        occupied = self.grid.occupied[(x * self.grid.resolution + y) * self.grid.resolution + z] > 0
+        met = ((inside >= 0) & (inside <= 1)).all(1) & occupied
+        return torch.where(met, density * self.model.scale, torch.zeros_like(density)), rgb
+
+    def _field_at(self, positions, directions):
+        """(density (n,), colour (n,3)) of points of the unit cube: n rays of one sample each."""
+        rays, samples, n = self.rays, self.samples, len(positions)
+        each = torch.arange(n, dtype=torch.int32, device=positions.device)
+        rays.direction[:n], samples.position[:n] = directions, positions.clamp(0, 1)
+        rays.first[:n], rays.count[:n], samples.ray[:n] = each, 1, each
+        rays.active.fill_(n)
+        samples.count.fill_(n)
+        self.backend.encode(samples)
+        self.backend.evaluate(rays, samples, self.step_size)
+        return samples.density[:n].clone(), samples.rgb[:n].clone()
+
     def _pixels(self, poses, pixels, width, size, focal, center):
         """(P,5): rgb, opacity and depth of pixels, given by flat indices into (V,H,W); size is H*W."""
         n = self.supersampling

@@ -1,7 +1,6 @@
 """One object's training, from its images to the model and the log, with checkpoints between."""
 
 import csv
-import hashlib
 import json
 import platform
 import time
@@ -16,8 +15,9 @@ from obj2ngp.common.files import UserError, atomic_path
 from obj2ngp.views.posed_images import read_images
 
 from . import backends
+from .checkpoint import restore_checkpoint, run_key, save_checkpoint
 from .config import resolve
-from .model_file import restore_checkpoint, save_checkpoint, save_model
+from .model_file import ModelError, save_model
 from .training import TrainingRun, steps
 
 CHECKPOINT_SECONDS = 5.0  # between two checkpoints: a killed run loses less than this
@@ -107,23 +107,22 @@ def train_object(name, renders, settings, backend_name, model, log):
     )
     run = TrainingRun.alone(images, config, backend)
 
-    data_key = hashlib.sha256(images.rgba.tobytes() + images.pose.tobytes()).hexdigest()
+    key = run_key(run, images)
     checkpoint = model.with_name("." + model.stem + ".checkpoint.safetensors")
     reporter = Reporter(config.steps, name)
     if checkpoint.exists():
-        former = restore_checkpoint(checkpoint, run, data_key)
-        if former is None:
-            print("{}: belongs to other settings or images; beginning anew".format(checkpoint), flush=True)
-        else:
-            reporter.rows = former
+        try:
+            reporter.rows = restore_checkpoint(checkpoint, run, key)
             print("going on from step {} of {}".format(int(run.workspace.clock.step), checkpoint), flush=True)
+        except ModelError as error:
+            print("{}; beginning anew".format(error), flush=True)
 
     saved = time.monotonic()
     with reporter.progress:
         for row in steps(run):
             reporter(row)
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                save_checkpoint(checkpoint, run, data_key, reporter.rows)
+                save_checkpoint(checkpoint, run, key, reporter.rows)
                 saved = time.monotonic()
     write_log(log, reporter.rows)
     save_model(

@@ -16,7 +16,7 @@ FIRST_AZIMUTH = 55.0  # degrees: the first frame sees ShapeNet's models obliquel
 
 @dataclass(frozen=True)
 class OrbitSettings:
-    """The turntable. Angles in degrees; distances in world units, in which the object is 1 long."""
+    """The turntable. Angles in degrees; distances in edges of the model's unit cube, in which the object lies."""
 
     frames: int = 60  # in one turn
     fps: int = 30  # frames a second
@@ -36,11 +36,11 @@ class OrbitSettings:
             raise ValueError("elevation must be within 90, fov within 0 and 180, radius above 0")
 
 
-def orbit_poses(settings, center=(0, 0, 0)):
+def orbit_poses(settings, center=(0, 0, 0), unit=1.0):
     """(frames, 4, 4): camera-to-world, OpenGL axes, of one turn about the z axis through `center`.
 
-    Equal steps, anticlockwise from above; the last camera stands one step before the first, so that
-    the loop has no frame twice.
+    `unit` is the length in world units of the unit cube's edge, in which settings.radius counts. Equal steps,
+    anticlockwise from above; the last camera stands one step before the first, so that the loop has no frame twice.
     """
     azimuth = np.radians(FIRST_AZIMUTH + 360 * np.arange(settings.frames) / settings.frames)
     elevation = np.radians(settings.elevation)
@@ -49,7 +49,7 @@ def orbit_poses(settings, center=(0, 0, 0)):
     backward = np.stack([cosine * np.cos(elevation), sine * np.cos(elevation), none + np.sin(elevation)], -1)
     poses = np.tile(np.eye(4), (settings.frames, 1, 1))
     poses[:, :3, 0], poses[:, :3, 1], poses[:, :3, 2] = right, np.cross(backward, right), backward
-    poses[:, :3, 3] = settings.radius * backward + center
+    poses[:, :3, 3] = settings.radius * unit * backward + center
     return poses
 
 
@@ -59,7 +59,7 @@ def render_orbit(model, backend, settings):
     center = (0.5 - np.asarray(model.offset)) / model.scale  # of the unit cube, in the world
     focal = settings.size / 2 / math.tan(math.radians(settings.fov) / 2)
     begin = time.perf_counter()
-    views = renderer.render_views(orbit_poses(settings, center), settings.size, settings.size, focal)
+    views = renderer.render_views(orbit_poses(settings, center, 1 / model.scale), settings.size, settings.size, focal)
     for index, (rgb, opacity, _) in enumerate(views):
         print(f"frame {index + 1} of {settings.frames} after {time.perf_counter() - begin:.2f} s", flush=True)
         yield on_white(rgb, opacity)
