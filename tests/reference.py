@@ -79,8 +79,12 @@ def march(origin, direction, jitter, occupied, step_size):
     return t[kept], edge
 
 
-def encode(position, table, levels):
-    """(S, levels*features) multiresolution hash encoding (Müller et al. 2022) of positions (S,3)."""
+def encode(position, table, levels, wrap=False):
+    """(S, levels*features) multiresolution hash encoding (Müller et al. 2022) of positions (S,3).
+
+    At the cube's upper faces the vertex beyond a level's last one is the last one itself, or, if `wrap`, the entry
+    that its index gives modulo the level's size, as tiny-cuda-nn has it.
+    """
     columns = []
     for level in range(len(levels.scale)):
         scale, resolution = float(levels.scale[level]), int(levels.resolution[level])
@@ -91,11 +95,12 @@ def encode(position, table, levels):
         total = 0
         for corner in ((0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1), (1, 0, 0), (1, 0, 1), (1, 1, 0), (1, 1, 1)):
             offset = torch.tensor(corner)
-            x, y, z = (low + offset).clamp(max=resolution - 1).unbind(-1)
+            vertex = low + offset if wrap else (low + offset).clamp(max=resolution - 1)
+            x, y, z = vertex.unbind(-1)
             if levels.hashed[level]:
                 entry = (x ^ (y * 2654435761) ^ (z * 805459861)) % size
             else:
-                entry = x + resolution * (y + resolution * z)
+                entry = (x + resolution * (y + resolution * z)) % size
             weight = torch.where(offset == 1, fraction, 1 - fraction).prod(-1)
             total = total + weight[:, None] * table[first + entry]
         columns.append(total)

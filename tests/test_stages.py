@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import reference
+from gradients import assert_gradient, assert_table_gradient
 from obj2ngp.common.files import UserError
 from obj2ngp.ngp.backends.base import rays_to_draw
 from obj2ngp.ngp.buffers import Clock, Moments, Rays, Samples, TrainingViews
@@ -317,8 +318,26 @@ def compare_gradients(backend, network, capacity):
     error = 2e-3 if backend.DTYPE == torch.float32 else 5e-2
     actual, expected = field.matrices(field.weight_gradient), field.matrices(weights.grad)
     for i, (a, b) in enumerate(zip(actual[0] + actual[1], expected[0] + expected[1], strict=True)):
-        assert_near(a, b, error, "matrix {}".format(i))
-    assert_near(field.table_gradient, table.grad, error, "table")
+        assert_gradient(a, b, error, "matrix {}".format(i))
+    assert_table_gradient(field.table_gradient, table.grad, field.levels, error)
+    return scene
+
+
+def test_gradients_of_the_encoding_s_rows(backend):
+    """Row j of d_encoding belongs to the sample alive[j], which lists all that light reaches, each once."""
+    scene = compare_gradients(backend, NETWORKS["default"], 1280)
+    samples, slices = scene.samples, scene.ray_slices()
+    alive = samples.alive[: int(samples.alive_count)].cpu().long()
+    assert len(set(alive.tolist())) == len(alive)
+    assert set(scene.seen(slices).nonzero()[:, 0].tolist()) <= set(alive.tolist())
+    encoding = samples.encoding[alive.to(samples.encoding.device)].cpu().double().requires_grad_()
+    direction = scene.rays.direction.cpu().double()[samples.ray.cpu().long()[alive]]
+    matrices = scene.field.matrices(scene.field.compute_weights.cpu().double())
+    density, rgb = reference.evaluate(encoding, direction, *matrices, scene.network.sh_degree)
+    d_density, d_rgb = samples.d_density.cpu().double()[alive], samples.d_rgb.cpu().double()[alive]
+    (expected,) = torch.autograd.grad([density, rgb], encoding, [d_density, d_rgb])
+    error = 2e-3 if backend.DTYPE == torch.float32 else 5e-2
+    assert_gradient(samples.d_encoding[: len(alive)], expected, error, "d_encoding")
 
 
 def test_a_step_without_samples(backend):

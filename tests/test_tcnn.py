@@ -1,10 +1,12 @@
 """The tcnn backend on stand-ins for its packages: stages against the reference, training, models, messages."""
 
+import functools
 import importlib
 import math
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,7 +16,8 @@ import test_stages
 from obj2ngp.ngp import backends
 from obj2ngp.ngp.buffers import Clock, Moments
 from obj2ngp.ngp.checkpoint import restore_checkpoint, save_checkpoint
-from obj2ngp.ngp.config import NetworkConfig, TrainConfig
+from obj2ngp.ngp.config import NetworkConfig, TrainConfig, default_config
+from obj2ngp.ngp.field import GROWTH_SLACK, GridLevels
 from obj2ngp.ngp.model_file import load_model, save_model
 from obj2ngp.ngp.rendering import Renderer
 from obj2ngp.ngp.training import TrainingRun, steps
@@ -38,25 +41,18 @@ from test_stages import (  # noqa: F401  (pytest runs them here with the fixture
 WORKFLOW_SCRIPTS = Path(__file__).parents[1] / "workflow_scripts"
 
 
+def encode_as_tiny_cuda_nn(encode, position, table, levels):
+    """The reference's `encode` with the growth of levels that tiny-cuda-nn is given, and its wrapping."""
+    growth = (1 - GROWTH_SLACK) ** torch.arange(len(levels.scale), dtype=torch.float64)
+    scale = ((levels.scale + 1) * growth - 1).float()
+    described = {name: getattr(levels, name) for name in ("resolution", "offset", "hashed")}
+    return encode(position, table, SimpleNamespace(scale=scale, **described), wrap=True)
+
+
 @pytest.fixture
 def backend(monkeypatch):
     with backend_on_standins() as standins:
-        # At the cube's border tiny-cuda-nn's vertices wrap around, those of the reference are clamped.
-        hash_grid = sys.modules["tinycudann"].hash_grid
-        monkeypatch.setattr(
-            reference,
-            "encode",
-            lambda position, table, levels: hash_grid(
-                position.float(),
-                table,
-                [
-                    (float(scale), int(resolution), int(end - begin))
-                    for scale, resolution, begin, end in zip(
-                        levels.scale, levels.resolution, levels.offset[:-1], levels.offset[1:], strict=True
-                    )
-                ],
-            ),
-        )
+        monkeypatch.setattr(reference, "encode", functools.partial(encode_as_tiny_cuda_nn, reference.encode))
         yield standins
 
 
@@ -77,17 +73,34 @@ def network(request):
     return cutlass if request.param == "cutlass" else test_stages.NETWORKS[request.param]
 
 
-def test_encoding(backend, network, monkeypatch):
-    """Away from the border, the encoding is that of the other backends."""
-    monkeypatch.undo()
+def test_encoding(backend, network):
+    """Up to the border, where indices wrap around, and beyond where the other backends' do not differ."""
     scene = test_stages.Scene(backend, network)
-    n, inside = 300, 1 - 0.6 / (network.base_resolution - 1)
-    position = scene.samples.position
-    position.copy_(torch.rand(position.shape, generator=torch.Generator().manual_seed(1)) * inside)
+    n, position = 300, scene.samples.position
+    position.copy_(torch.rand(position.shape, generator=torch.Generator().manual_seed(1)))
+    position[:2] = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
     scene.samples.count.fill_(n)
     scene.stages.encode(scene.samples)
-    expected = reference.encode(position[:n], scene.field.compute_table.double(), scene.field.levels)
-    test_stages.assert_near(scene.samples.encoding[:n], expected, 2e-3)
+    test_stages.assert_near(scene.samples.encoding[:n], scene.encoding(position[:n]), 2e-3)
+    inside = (position[:n] < 1 - 0.6 / (network.base_resolution - 1)).all(1)
+    clamped = reference.encode.args[0](position[:n], scene.field.compute_table.double(), scene.field.levels)
+    test_stages.assert_near(scene.samples.encoding[:n][inside], clamped[inside], 4e-3)
+    assert 0.1 < inside.float().mean() < 1
+
+
+@pytest.mark.parametrize("views", [8, 24, 50, 100, 200])
+@pytest.mark.parametrize("pixels", [32, 64, 100, 128, 200, 256, 400, 800])
+def test_tiny_cuda_nn_s_levels_are_ours(backend, views, pixels):
+    """It computes them in single precision: whole numbers of vertices must not depend on the last bit."""
+    from obj2ngp.ngp.backends.tcnn.networks import grid_config
+
+    network = default_config("tcnn", views, pixels).network
+    levels = GridLevels(network)
+    theirs = sys.modules["tinycudann"]._grid_levels(grid_config(network))
+    assert [resolution for _, resolution, _ in theirs] == levels.resolution.tolist()
+    assert sum(size for _, _, size in theirs) == levels.entries
+    assert [scale for scale, _, _ in theirs] == pytest.approx(levels.scale.tolist(), rel=2e-5)
+    assert levels.resolution[-1] == network.finest_resolution
 
 
 def test_weights_in_tiny_cuda_nn_s_layout(backend):

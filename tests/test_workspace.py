@@ -12,14 +12,14 @@ from obj2ngp.ngp.training import TrainingRun, steps
 from obj2ngp.ngp.workspace import Workspace
 from tcnn_scene import ball_images
 
-NETWORK = NetworkConfig(levels=4, table_log2=11, finest_resolution=64, sh_degree=2)
+NETWORK = NetworkConfig(levels=2, table_log2=10, finest_resolution=32, sh_degree=2)
 CONFIG = TrainConfig(
-    steps=5,
-    samples_per_step=1024,
-    march_steps=64,
+    steps=3,
+    samples_per_step=512,
+    march_steps=48,
     warmup_steps=2,
     network=NETWORK,
-    occupancy=OccupancyConfig(resolution=16, warmup=2, cells_per_update=1024, interval=2),
+    occupancy=OccupancyConfig(resolution=16, warmup=1, cells_per_update=512, interval=2),
 )
 
 
@@ -69,7 +69,7 @@ def test_the_graphs_are_captured_again_only_for_images_of_another_shape(backend)
 
 def test_a_workspace_refuses_other_settings(backend):
     with pytest.raises(ValueError, match="other settings"):
-        TrainingRun(ball_images(views=3), dataclasses.replace(CONFIG, steps=6), Workspace(CONFIG, backend))
+        TrainingRun(ball_images(views=3), dataclasses.replace(CONFIG, steps=4), Workspace(CONFIG, backend))
 
 
 def test_a_run_stands_still_between_two_rows():

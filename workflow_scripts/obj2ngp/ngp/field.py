@@ -14,7 +14,15 @@ import torch
 
 HASH_PRIMES = (1, 2654435761, 805459861)
 TABLE_INIT = 1e-4  # half-width of the uniform initialisation of the hash tables (Müller et al. 2022)
+# When vertices are counted, a level's growth is taken this much smaller: where `scale` is a whole number but for
+# rounding, single precision (tiny-cuda-nn's) and double then count alike.
+GROWTH_SLACK = 1e-6
 MAX_LOG_DENSITY = 15.0  # density is exp(min(x, this)): finite in fp32 and far beyond opaque
+
+
+def level_growth(network):
+    """b: the factor between the resolutions of two levels (Müller et al. 2022, equation 3)."""
+    return (network.finest_resolution / network.base_resolution) ** (1 / max(1, network.levels - 1))
 
 
 class GridLevels:
@@ -27,14 +35,10 @@ class GridLevels:
     """
 
     def __init__(self, network):
-        growth = (
-            math.exp(math.log(network.finest_resolution / network.base_resolution) / (network.levels - 1))
-            if network.levels > 1
-            else 1.0
-        )
-        table = 1 << network.table_log2
-        scale = [network.base_resolution * growth**level - 1.0 for level in range(network.levels)]
-        resolution = [int(math.ceil(s)) + 1 for s in scale]
+        growth, table = level_growth(network), 1 << network.table_log2
+        scales = lambda growth: [network.base_resolution * growth**level - 1.0 for level in range(network.levels)]  # noqa: E731
+        scale = scales(growth)
+        resolution = [int(math.ceil(s)) + 1 for s in scales(growth * (1 - GROWTH_SLACK))]
         sizes = [min(-(-(r**3) // 8) * 8, table) for r in resolution]  # whole multiples of 8, as tiny-cuda-nn has it
         self.scale = torch.tensor(scale, dtype=torch.float32)
         self.resolution = torch.tensor(resolution, dtype=torch.int32)

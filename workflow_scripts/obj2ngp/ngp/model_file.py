@@ -14,7 +14,7 @@ from obj2ngp.common.files import UserError, atomic_path
 
 from .buffers import OccupancyGrid
 from .config import TrainConfig, from_dict
-from .field import Field
+from .field import Field, GridLevels
 from .rendering import Renderer
 
 HEADER = "obj2ngp"
@@ -94,11 +94,16 @@ def load_model(path):
     try:
         shape = header["occupancy_shape"]
         occupied = np.unpackbits(tensors["occupied"], count=int(np.prod(shape))).reshape(shape).astype(bool)
+        config = from_dict(header["config"])
+        wanted = (GridLevels(config.network).entries, config.network.features)
+        if tensors["table"].shape != wanted:
+            message = "{}: its hash table has shape {}, its settings make {} in this version"
+            raise ModelError(message.format(path, tensors["table"].shape, wanted))
         return Model(
             table=torch.from_numpy(tensors["table"]),
             weights=torch.from_numpy(tensors["weights"]),
             occupied=torch.from_numpy(occupied),
-            config=from_dict(header["config"]),
+            config=config,
             scale=header["scale"],
             offset=torch.tensor(header["offset"]),
             header=header,

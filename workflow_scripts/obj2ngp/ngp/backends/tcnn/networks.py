@@ -5,7 +5,7 @@ from __future__ import annotations
 import tinycudann
 import torch
 
-from ...field import MAX_LOG_DENSITY
+from ...field import GROWTH_SLACK, MAX_LOG_DENSITY, level_growth
 from .. import BackendError
 
 FULLY_FUSED_WIDTHS = (16, 32, 64, 128)
@@ -14,14 +14,13 @@ ALIGNMENTS = (16, 8, 4, 1)  # of an MLP's inputs and outputs: by kind of MLP, GP
 
 def grid_config(network):
     """tiny-cuda-nn's JSON for the hash encoding of a NetworkConfig."""
-    steps = max(1, network.levels - 1)
     return {
         "otype": "HashGrid",
         "n_levels": network.levels,
         "n_features_per_level": network.features,
         "log2_hashmap_size": network.table_log2,
         "base_resolution": network.base_resolution,
-        "per_level_scale": (network.finest_resolution / network.base_resolution) ** (1 / steps),
+        "per_level_scale": level_growth(network) * (1 - GROWTH_SLACK),
     }
 
 
