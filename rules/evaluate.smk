@@ -25,7 +25,7 @@ rule render_test:
     shell:
         on_gpu("render_views")
         + " --object {wildcards.object:q} --model {input.model:q} --transforms {input.transforms:q}"
-        " --settings {params.settings:q} --backend {params.backend}"
+        " --settings {params.settings:q} --backend {params.backend} --threads {threads}"
         " --out {output.images:q} &> {log:q}"
 
 
@@ -78,5 +78,5 @@ rule orbit:
         method=ORBIT_METHOD,
     shell:
         on_gpu("orbit") + " --object {wildcards.object:q} --model {input.model:q}"
-        " --settings {params.settings:q} --backend {params.backend}"
+        " --settings {params.settings:q} --backend {params.backend} --threads {threads}"
         " --gif {output.gif:q} --video {output.video:q} &> {log:q}"
