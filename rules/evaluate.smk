@@ -25,7 +25,7 @@ rule render_test:
     shell:
         launched(program("render_views"), "{resources.gpu}")
         + " --object {wildcards.object:q} --model {input.model:q} --transforms {input.transforms:q}"
-        " --settings {params.settings:q} --backend {params.backend}"
+        " --settings {params.settings:q} --backend {params.backend} --threads {threads}"
         " --out {output.images:q} &> {log:q}"
 
 
@@ -79,5 +79,5 @@ rule orbit:
     shell:
         launched(program("orbit"), "{resources.gpu}")
         + " --object {wildcards.object:q} --model {input.model:q}"
-        " --settings {params.settings:q} --backend {params.backend}"
+        " --settings {params.settings:q} --backend {params.backend} --threads {threads}"
         " --gif {output.gif:q} --video {output.video:q} &> {log:q}"

@@ -26,5 +26,5 @@ rule train:
     shell:
         launched(program("train"), "{resources.gpu}")
         + ' --object {wildcards.object:q} --renders "$(dirname {input.transforms:q})"'
-        " --settings {params.settings:q} --backend {params.backend}"
+        " --settings {params.settings:q} --backend {params.backend} --threads {threads}"
         " --model {output.model:q} --log {output.log:q} &> {log:q}"

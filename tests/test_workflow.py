@@ -206,6 +206,13 @@ def test_trainer_asks_for_a_gpu_where_it_uses_one(project, monkeypatch, backend,
         assert re.search(rf"^rule {rule}:.*?[ ,]gpu=(\d)", dry.stdout, re.DOTALL | re.MULTILINE).group(1) == str(count)
 
 
+@pytest.mark.parametrize("rule", ["render", *GPU_RULES])
+def test_programs_are_told_how_many_threads_are_theirs(project, rule):
+    dry = project.snakemake("--dry-run", "--forceall", "--printshellcmds", "--set-threads", f"{rule}=1")
+    told = re.findall(rf"^\s*rule {rule}:.*?--threads (\d)", dry.stdout, re.DOTALL | re.MULTILINE)
+    assert told and set(told) == {"1"}, dry.stdout
+
+
 def test_the_machine_is_asked_for_its_gpus_once(project, monkeypatch, tmp_path):
     program = tmp_path / "bin" / "nvidia-smi"
     program.parent.mkdir()
