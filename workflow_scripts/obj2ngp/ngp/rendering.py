@@ -9,6 +9,7 @@ import torch
 
 from . import backends
 from .buffers import Rays, Samples
+from .turn import turn
 
 RAYS_PER_CHUNK = {"cpu": 1 << 13, "cuda": 1 << 18}
 SAMPLES_PER_RAY = 16  # sample buffer of a chunk; a chunk that needs more is split
@@ -48,7 +49,8 @@ class Renderer:
         size, chunk = height * width, max(1, self.rays.capacity // self.supersampling**2)
         for some in poses.split(max(1, chunk // size)):
             pixels = torch.arange(len(some) * size, device=poses.device).split(chunk)
-            images = torch.cat([self._pixels(some, part, width, size, focal, center).cpu() for part in pixels])
+            with turn():
+                images = torch.cat([self._pixels(some, part, width, size, focal, center).cpu() for part in pixels])
             for image in images.view(-1, height, width, 5).numpy():
                 yield image[..., :3], image[..., 3], image[..., 4]
 

@@ -19,6 +19,8 @@ from .checkpoint import restore_checkpoint, run_key, save_checkpoint
 from .config import resolve
 from .model_file import ModelError, save_model
 from .training import TrainingRun, steps
+from .turn import turn
+from .workspace import workspace_for
 
 CHECKPOINT_SECONDS = 5.0  # between two checkpoints: a killed run loses less than this
 LOG_COLUMNS = ("step", "seconds", "loss", "psnr", "samples", "rays", "learning_rate")
@@ -94,20 +96,18 @@ def train_object(name, renders, settings, backend_name, model, log):
         ),
         flush=True,
     )
-    run = TrainingRun.alone(images, config, backend)
-
-    key = run_key(run, images)
     checkpoint = model.with_name("." + model.stem + ".checkpoint.safetensors")
     reporter = Reporter(config.steps, name)
-    if checkpoint.exists():
-        try:
-            reporter.rows = restore_checkpoint(checkpoint, run, key)
-            print("going on from step {} of {}".format(int(run.workspace.clock.step), checkpoint), flush=True)
-        except ModelError as error:
-            print("{}; beginning anew".format(error), flush=True)
-
-    saved = time.monotonic()
-    with reporter.progress:
+    with turn(), reporter.progress:
+        run = TrainingRun(images, config, workspace_for(config, backend))
+        key = run_key(run, images)
+        if checkpoint.exists():
+            try:
+                reporter.rows = restore_checkpoint(checkpoint, run, key)
+                print("going on from step {} of {}".format(int(run.workspace.clock.step), checkpoint), flush=True)
+            except ModelError as error:
+                print("{}; beginning anew".format(error), flush=True)
+        saved = time.monotonic()
         for row in steps(run):
             reporter(row)
             if time.monotonic() - saved > CHECKPOINT_SECONDS:

@@ -63,3 +63,19 @@ class Workspace:
     def _update_occupancy(self):
         """One update of the occupancy grid."""
         self.backend.update_occupancy(self.grid, self.clock, self.step_size)
+
+
+_kept = None  # the Workspace of the last `workspace_for`
+
+
+def workspace_for(config, backend):
+    """The Workspace of the former call if it fits, else a new one in its place.
+
+    A process that trains one object after another, most of them with the same settings, captures its graphs once.
+    The run that used the workspace before has lost it.
+    """
+    global _kept
+    if _kept is None or type(_kept.backend) is not backend or not _kept.fits(config):
+        _kept = None  # before the new one is made: a graphics card may have no room for both
+        _kept = Workspace(config, backend)
+    return _kept
