@@ -293,8 +293,8 @@ def test_a_gpu_with_too_little_shared_memory_for_the_fused_kernel(backend, monke
 
 
 def gradient_error(backend):
-    """Relative error of gradients with the backend's arithmetic; half precision sums a level's few large ones worst."""
-    return 2e-3 if backend.DTYPE == torch.float32 else 6e-2
+    """Error of gradients with the backend's arithmetic; half precision's rounding is 3 % of the coarsest level's."""
+    return 2e-3 if backend.DTYPE == torch.float32 else 8e-2
 
 
 def compare_gradients(backend, network, capacity):
