@@ -39,14 +39,14 @@ def test_the_wrong_direction():
 
 
 def test_a_few_entries_far_off():
-    """1.5 % of the entries off by three times the error: in size and direction the whole is well within it."""
+    """2.4 % of the entries off by three times the error: in size and direction the whole is well within it."""
     expected = vector()
-    small = (expected.abs() < 0.3).nonzero()[::15, 0]
+    small = (expected.abs() < 0.3).nonzero()[::10, 0]
     wrong = expected.clone()
     wrong[small] += 3 * ERROR
     off = (wrong - expected).norm() / expected.norm()
     assert off < ERROR / 2  # and so is the angle, which is no greater
-    with pytest.raises(AssertionError, match="outliers 0.016"):
+    with pytest.raises(AssertionError, match="outliers 0.02"):
         assert_gradient(wrong, expected, ERROR, "entries")
 
 

@@ -292,6 +292,11 @@ def test_a_gpu_with_too_little_shared_memory_for_the_fused_kernel(backend, monke
     compare_gradients(backend, NETWORKS["default"], 1280)
 
 
+def gradient_error(backend):
+    """Error of gradients with the backend's arithmetic; half precision's rounding is 3 % of the coarsest level's."""
+    return 2e-3 if backend.DTYPE == torch.float32 else 8e-2
+
+
 def compare_gradients(backend, network, capacity):
     scene = Scene(backend, network, capacity=capacity)
     scene.samples.d_rgb.fill_(float("nan")), scene.samples.d_density.fill_(float("nan"))
@@ -315,7 +320,7 @@ def compare_gradients(backend, network, capacity):
     )
     loss = reference.pixel_loss(color, target, rays.count.cpu(), 1, 0.05)
     (loss.sum() / active * backend.LOSS_SCALE).backward()
-    error = 2e-3 if backend.DTYPE == torch.float32 else 5e-2
+    error = gradient_error(backend)
     actual, expected = field.matrices(field.weight_gradient), field.matrices(weights.grad)
     for i, (a, b) in enumerate(zip(actual[0] + actual[1], expected[0] + expected[1], strict=True)):
         assert_gradient(a, b, error, "matrix {}".format(i))
@@ -336,7 +341,7 @@ def test_gradients_of_the_encoding_s_rows(backend):
     density, rgb = reference.evaluate(encoding, direction, *matrices, scene.network.sh_degree)
     d_density, d_rgb = samples.d_density.cpu().double()[alive], samples.d_rgb.cpu().double()[alive]
     (expected,) = torch.autograd.grad([density, rgb], encoding, [d_density, d_rgb])
-    error = 2e-3 if backend.DTYPE == torch.float32 else 5e-2
+    error = gradient_error(backend)
     assert_gradient(samples.d_encoding[: len(alive)], expected, error, "d_encoding")
 
 

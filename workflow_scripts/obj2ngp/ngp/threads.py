@@ -5,7 +5,7 @@ import sys
 
 # How often an OpenMP thread looks for work before it sleeps. GNU's own 300,000 are milliseconds, in which a thread that
 # waits takes a core from one that works; at 0 threads are woken for each of a step's many short parts.
-SPINS = 1000
+SPINS = 10_000
 
 
 def set_threads(count):
