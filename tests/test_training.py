@@ -16,7 +16,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ball import ball_images
+from ball import around, ball_images
 from obj2ngp.common.files import UserError
 from obj2ngp.ngp import backends, hull
 from obj2ngp.ngp.checkpoint import restore_checkpoint, run_key, save_checkpoint
@@ -262,7 +262,7 @@ def test_the_hull_s_nearest_depth(images):
 @pytest.mark.parametrize("scale", [1.2, 1.3])
 def test_every_ray_that_meets_the_hull_can_be_drawn(scale):
     """Rays through the pixels' middles and corners of a ball's views, marched through a hull that all views show."""
-    views, cells = dataclasses.replace(ball_images(views=6, size=SIZE), scale=scale), 16
+    views, cells = dataclasses.replace(ball_images(around(6), size=SIZE), scale=scale), 16
     placement = place(views, cells)
     drawable = torch.zeros(len(views), SIZE, SIZE, dtype=torch.bool)
     drawable.view(-1)[placement.pixels.long()] = True

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from ball import around, ball_images
 from obj2ngp.ngp import backends
 from obj2ngp.ngp.config import NetworkConfig, OccupancyConfig, TrainConfig
 from obj2ngp.ngp.training import TrainingRun, steps
 from obj2ngp.ngp.workspace import Workspace
-from tcnn_scene import ball_images
 
 NETWORK = NetworkConfig(levels=2, table_log2=10, finest_resolution=32, sh_degree=2)
 CONFIG = TrainConfig(
@@ -37,13 +37,13 @@ def result(run):
 
 def test_the_next_object_becomes_what_it_is_alone(backend):
     """A poisoned run, other images of the same shape, other images of another shape, each after the other."""
-    ball, half = ball_images(views=6, size=24), half_a_ball(ball_images(views=6, size=24))
+    ball, half = ball_images(around(6), size=24), half_a_ball(ball_images(around(6), size=24))
     space = Workspace(CONFIG, backend)
     former = TrainingRun(ball, CONFIG, space)
     list(steps(former))
     space.field.weights.fill_(float("nan"))
     space.samples.encoding.fill_(float("nan"))
-    for images, seed in ((half, 7), (ball_images(views=5, size=20), 0), (ball, 3)):
+    for images, seed in ((half, 7), (ball_images(around(5), size=20), 0), (ball, 3)):
         config = dataclasses.replace(CONFIG, seed=seed)
         again, alone = TrainingRun(images, config, space), TrainingRun.alone(images, config, backend)
         rows = [[{**row, "seconds": 0} for row in steps(run)] for run in (again, alone)]
@@ -58,22 +58,22 @@ def test_the_next_object_becomes_what_it_is_alone(backend):
 
 def test_the_graphs_are_captured_again_only_for_images_of_another_shape(backend):
     space = Workspace(CONFIG, backend)
-    ball = ball_images(views=6, size=24)
+    ball = ball_images(around(6), size=24)
     TrainingRun(ball, CONFIG, space)
     step = space.step
     TrainingRun(half_a_ball(ball), dataclasses.replace(CONFIG, seed=4), space)
     assert space.step == step
-    TrainingRun(ball_images(views=5, size=20), CONFIG, space)
+    TrainingRun(ball_images(around(5), size=20), CONFIG, space)
     assert backend.DEVICE == "cpu" or space.step != step
 
 
 def test_a_workspace_refuses_other_settings(backend):
     with pytest.raises(ValueError, match="other settings"):
-        TrainingRun(ball_images(views=3), dataclasses.replace(CONFIG, steps=4), Workspace(CONFIG, backend))
+        TrainingRun(ball_images(around(3)), dataclasses.replace(CONFIG, steps=4), Workspace(CONFIG, backend))
 
 
 def test_a_run_stands_still_between_two_rows():
-    images, cpu = ball_images(views=6, size=24), backends.select("cpu")
+    images, cpu = ball_images(around(6), size=24), backends.select("cpu")
     run = TrainingRun.alone(images, dataclasses.replace(CONFIG, steps=250), cpu)
     rows = steps(run)
     assert [next(rows)["step"], int(run.workspace.clock.step), next(rows)["step"]] == [100, 100, 200]
