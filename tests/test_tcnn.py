@@ -25,6 +25,7 @@ from obj2ngp.ngp.training import TrainingRun, steps
 from stage_scene import clock_at, field_of
 from tcnn_scene import TRAINING, backend_on_standins, psnr_on_white
 from test_occupancy import test_an_occupancy_update_never_empties_the_grid, test_occupancy_update  # noqa: F401
+from test_rays import test_ray_count_adapts_to_the_sample_budget, test_rays  # noqa: F401
 from test_stages import (  # noqa: F401  (pytest runs them here with the fixture below)
     test_a_step_with_a_gradient_that_is_no_number_is_skipped,
     test_a_step_without_samples,
@@ -34,8 +35,6 @@ from test_stages import (  # noqa: F401  (pytest runs them here with the fixture
     test_encoding_of_the_cube_s_corner_and_center,
     test_gradients_of_the_parameters,
     test_marching,
-    test_ray_count_adapts_to_the_sample_budget,
-    test_rays,
     test_rays_that_find_no_room_are_left_out,
 )
 
