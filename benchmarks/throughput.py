@@ -20,7 +20,9 @@ from pathlib import Path
 
 import numpy as np
 from record import append
-from scenes import ROOT, read_scene, write_folder
+from scenes import ROOT, read_scene
+
+from obj2ngp.views.nerf_synthetic import write_images
 
 WORKFLOW = ("Snakefile", "rules", "envs", "profiles", "config", "workflow_scripts")
 
@@ -50,7 +52,7 @@ def make_project(folder, scenes, objects, configuration):
     for number, scene in enumerate(scenes):
         rendered.append(folder / "rendered" / str(number))
         for split, images in zip(("train", "test"), read_scene(scene), strict=True):
-            write_folder(images, rendered[-1], split)
+            write_images(images, rendered[-1], split)
     for number in range(objects):
         model = folder / "models" / f"object{number:05d}.obj"
         model.write_text("v 0 0 0\n")

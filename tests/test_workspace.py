@@ -47,7 +47,8 @@ def test_the_next_object_becomes_what_it_is_alone(backend):
         config = dataclasses.replace(CONFIG, seed=seed)
         again, alone = TrainingRun(images, config, space), TrainingRun.alone(images, config, backend)
         rows = [[{**row, "seconds": 0} for row in steps(run)] for run in (again, alone)]
-        assert rows[0] == rows[1]
+        for row, other in zip(*rows, strict=True):
+            assert row == (other if backend.DEVICE == "cpu" else pytest.approx(other, rel=1e-3))
         expected = result(alone)
         for name, tensor in result(again).items():
             if backend.DEVICE == "cpu":
