@@ -64,7 +64,7 @@ def make_project(folder, scenes, objects, configuration):
 
 def snakemake(folder, *words):
     """Seconds of a run of the workflow in `folder`."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "all", "--configfile", "own/config.yaml", *words]
+    command = [sys.executable, "-m", "snakemake", *words, "--cores", "all", "--configfile", "own/config.yaml"]
     begin = time.perf_counter()
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
