@@ -87,14 +87,14 @@ def main():
         with Utilisation() as gpu:
             seconds = snakemake(folder)
         with open(folder / "results" / "summary.csv", newline="") as file:
-            mean = next(row for row in csv.DictReader(file) if row["object"] == "(mean)")
+            psnr = [float(row["psnr"]) for row in csv.DictReader(file) if row["object"].startswith("object")]
     made = options.objects - 1
     row = {
         "objects": made,
         "seconds": round(seconds, 2),
         "objects_an_hour": round(3600 * made / seconds),
         "gpu_utilisation": "" if gpu.mean is None else round(gpu.mean, 1),
-        "psnr": mean["psnr"],
+        "psnr": round(float(np.mean(psnr)), 3),
         "cores": os.cpu_count(),
         "configuration": json.dumps(options.configuration),
     }
