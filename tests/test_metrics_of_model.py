@@ -143,7 +143,7 @@ def test_a_failure_leaves_the_former_views(results):
     assert render(results).returncode == 0
     before = sorted((results / "ball" / "test").iterdir())
     for bad, message in (
-        ({"settings": {"samples": 3}}, "unknown key 'samples'"),
+        ({"settings": {"samples": 3}}, "samples: unknown key"),
         ({"transforms": results / "none.json"}, "none.json"),
     ):
         finished = render(results, **bad)

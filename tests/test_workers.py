@@ -128,6 +128,13 @@ def test_jobs_one_after_another_share_a_worker_and_end_as_in_a_process(jobs):
     assert "call 4" in jobs.run("work")[1]  # bad input is no reason for a new worker
 
 
+def test_a_clone_behind_a_link_has_workers_too(jobs):
+    (jobs.folder / "link").symlink_to(jobs.programs)
+    jobs.programs = jobs.folder / "link"
+    assert worker_of(jobs.run("work")[1]) == worker_of(jobs.run("work")[1])
+    jobs.programs = (jobs.folder / "link").resolve()
+
+
 def test_a_bug_shows_its_traceback_and_a_fresh_worker_follows(jobs):
     first = worker_of(jobs.run("work")[1])
     status, _, err = jobs.run("break")

@@ -19,8 +19,9 @@ def main(argv):
     count, command = int(argv[0]), argv[1:]
     if count:
         gpus.take_slot()
-    if float(os.environ.get(workers.IDLE) or 0) > 0:
-        status = workers.run(command)
+    place = workers.place_of_program(command)
+    if place is not None and float(os.environ.get(workers.IDLE) or 0) > 0:
+        status = workers.run(command, place)
         if status is not None:
             return status
         print("the worker was lost: running in a process of its own", file=sys.stderr, flush=True)

@@ -20,17 +20,19 @@ STALL = "OBJ2NGP_STALL"  # environment: seconds without any use of a processor a
 STALL_SECONDS = 300.0  # where it is not given
 PASSING = {b"_", b"PWD", b"OLDPWD", b"SHLVL"}  # differ between jobs and mean nothing to them
 
-PROGRAMS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PROGRAMS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 
-def run(command):
+def place_of_program(command):
+    """The index in `command` of the path of a program of ours; None where there is none."""
+    return next((i for i, word in enumerate(command) if os.path.dirname(os.path.realpath(word)) == PROGRAMS), None)
+
+
+def run(command, place):
     """The exit status of a job in a worker of its pool; None if the worker was lost, or cannot be had.
 
-    command  words that would run the job in a process of its own; one is the path of a program of ours
+    command  words that would run the job in a process of its own; `command[place]` is the path of its program
     """
-    place = next((i for i, word in enumerate(command) if os.path.dirname(os.path.abspath(word)) == PROGRAMS), None)
-    if place is None:
-        return None
     folder = _pool(command[:place])
     held, number = None, -1
     while held is None:  # there is no more than one worker a job slot, since all lower numbers have jobs
