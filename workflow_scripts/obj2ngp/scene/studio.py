@@ -97,6 +97,7 @@ def configure_cycles(settings, threads):
     scene.cycles.samples = SAMPLES[settings.preset]
     scene.cycles.use_adaptive_sampling = False
     scene.cycles.use_denoising = False
+    blender.set_sampling(scene)
     # The mean over the pixel's own square: what a trainer sees that jitters its rays inside the pixel.
     scene.cycles.pixel_filter_type = "BOX"
     scene.cycles.transparent_max_bounces = TRANSPARENT_LAYERS
