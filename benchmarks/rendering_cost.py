@@ -39,6 +39,12 @@ VARIANTS = {  # properties of scene.cycles
     "32 samples": {"samples": 32},
     "adaptive 0.005": {"use_adaptive_sampling": True, "adaptive_threshold": 0.005, "adaptive_min_samples": 4},
     "adaptive 0.02": {"use_adaptive_sampling": True, "adaptive_threshold": 0.02, "adaptive_min_samples": 16},
+    "adaptive 0.02, 32 to 128 samples": {
+        "samples": 128,
+        "use_adaptive_sampling": True,
+        "adaptive_threshold": 0.02,
+        "adaptive_min_samples": 32,
+    },
     "no caustics": {"caustics_reflective": False, "caustics_refractive": False},
     "1 bounce": {"max_bounces": 1},
     "2 bounces": {"max_bounces": 2},

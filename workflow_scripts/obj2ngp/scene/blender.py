@@ -55,7 +55,7 @@ def set_file_format(image_settings: bpy.types.ImageFormatSettings, file_format):
 
 
 def set_sampling(scene: bpy.types.Scene):
-    """Sobol points from a table and no light tree, as before 3.5: the same noise, or less, for fewer instructions."""
+    """Sobol points from a table and no light tree, as before 3.5: as much noise for fewer instructions."""
     if VERSION >= (3, 5, 0):
         scene.cycles.sampling_pattern = "TABULATED_SOBOL"  # else blue noise, which is for a few samples a pixel
         scene.cycles.use_light_tree = False  # it pays with more lights than ours, of which there is one
