@@ -68,10 +68,10 @@ def main():
         settings = {**VARIANTS[name], "steps": options.steps}
         rows = []
         for scene, views in scenes.items():
-            seconds, psnr, _ = measure(scene, backend, settings, views)
+            seconds, psnr, _ = measure(backend, settings, views)
             rows.append(
                 {
-                    "backend": backends.name_of(backend),
+                    "backend": backend.NAME,
                     "variant": name,
                     "scene": scene,
                     "steps": options.steps,

@@ -19,7 +19,7 @@ from scenes import read_scene
 
 from obj2ngp.ngp import backends
 from obj2ngp.ngp.config import resolve
-from obj2ngp.ngp.training import TrainingRun, train_step
+from obj2ngp.ngp.training import TrainingRun, steps
 from obj2ngp.views.posed_images import PosedImages
 
 WARMUP = 600  # steps before the measurement
@@ -73,27 +73,20 @@ def kernel_times(function, repeats):
     times = defaultdict(float)
     for event in profile.events():
         if event.device_type == torch.autograd.DeviceType.CUDA:
-            name = event.name.removeprefix("void ").split("<")[0].split("(")[0]
+            name = event.name.removeprefix("void ").split("<")[0].split("(")[0].removesuffix("_kernel")
             times[name] += event.device_time / 1000 / repeats
     return dict(times)
 
 
 def measure(backend, images, settings):
-    """(mean rays, mean samples, {part: milliseconds}) of a run in its usual state; and the run."""
-    config = resolve(settings, backends.name_of(backend), len(images), max(images.rgba.shape[1:3]))
-    run = TrainingRun(images, config, backend)
-    step = backend.capture(lambda: train_step(backend, run))
-    update = backend.capture(
-        lambda: backend.update_occupancy(run.field, run.grid, run.samples, run.clock, run.step_size)
-    )
-    for done in range(1, WARMUP + 1):
-        step()
-        if done % config.occupancy.interval == 0:
-            update()
-    torch.cuda.synchronize()
-    times = {"step": milliseconds(step, STEPS), "update": milliseconds(update, 20)}
-    times.update(sorted(kernel_times(step, 20).items(), key=lambda item: -item[1]))
-    return int(run.rays.active), int(run.samples.count), times, run
+    """(rays, samples, {part: milliseconds}) of a run in its usual state."""
+    config = resolve(settings, backend.NAME, len(images), max(images.rgba.shape[1:3]))
+    run = TrainingRun.alone(images, config, backend)
+    next(row for row in steps(run) if row["step"] >= WARMUP)
+    space = run.workspace
+    times = {"step": milliseconds(space.step, STEPS), "update": milliseconds(space.update_occupancy, 20)}
+    times.update(sorted(kernel_times(space.step, 20).items(), key=lambda item: -item[1]))
+    return int(space.rays.active), int(space.samples.count), times
 
 
 def main():
@@ -106,7 +99,7 @@ def main():
     images = read_scene(options.scene)[0] if options.scene else drawn_ball()
     scene = options.scene.stem if options.scene else "drawn ball"
     for samples in options.samples:
-        rays, used, times, _ = measure(backend, images, {**options.settings, "samples_per_step": samples})
+        rays, used, times = measure(backend, images, {**options.settings, "samples_per_step": samples})
         print("{}, {} samples: {} rays, {} samples in use".format(scene, samples, rays, used))
         for part, time in times.items():
             print("    {:36} {:7.4f} ms".format(part, time))

@@ -19,17 +19,17 @@ from scenes import model_of, psnr_per_view, read_scene
 from obj2ngp.ngp import backends
 from obj2ngp.ngp.config import resolve
 from obj2ngp.ngp.rendering import Renderer
-from obj2ngp.ngp.training import TrainingRun, train
+from obj2ngp.ngp.training import TrainingRun, steps
 
 
-def measure(path, backend, settings, views):
+def measure(backend, settings, views):
     """(seconds of training, PSNR of every test view, the run) of one training."""
     training, test = views
-    config = resolve(settings, backends.name_of(backend), len(training), max(training.rgba.shape[1:3]))
+    config = resolve(settings, backend.NAME, len(training), max(training.rgba.shape[1:3]))
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    run = TrainingRun(training, config, backend)
-    train(run)
+    run = TrainingRun.alone(training, config, backend)
+    list(steps(run))
     renderer = Renderer(model_of(run), backend, supersampling=2)
     return run.seconds, psnr_per_view(renderer, test), run
 
@@ -46,14 +46,14 @@ def main():
     backend = backends.select(options.backend)
     for scene in options.scenes:
         views = read_scene(scene)
-        measure(scene, backend, {**options.settings, "steps": 32}, views)  # compiles what is to be compiled
-        for steps in options.steps or ["auto"]:
+        measure(backend, {**options.settings, "steps": 32}, views)  # compiles what is to be compiled
+        for number in options.steps or ["auto"]:
             rows = []
             for seed in range(options.seeds):
-                settings = {**options.settings, "steps": steps, "seed": seed}
-                seconds, psnr, run = measure(scene, backend, settings, views)
+                settings = {**options.settings, "steps": number, "seed": seed}
+                seconds, psnr, run = measure(backend, settings, views)
                 row = {
-                    "backend": backends.name_of(backend),
+                    "backend": backend.NAME,
                     "scene": scene.stem,
                     "seed": seed,
                     "steps": run.config.steps,
@@ -62,7 +62,7 @@ def main():
                     "psnr_worst_view": round(float(psnr.min()), 3),
                     "samples_per_step": run.config.samples_per_step,
                     "gpu_mib": torch.cuda.max_memory_allocated() >> 20 if torch.cuda.is_available() else 0,
-                    "skipped_steps": int(run.moments.skipped),
+                    "skipped_steps": int(run.workspace.moments.skipped),
                     "settings": json.dumps(options.settings),
                 }
                 append(options.table, [row])

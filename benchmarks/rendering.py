@@ -16,7 +16,7 @@ from scenes import model_of, read_scene
 from obj2ngp.ngp import backends
 from obj2ngp.ngp.config import resolve
 from obj2ngp.ngp.rendering import Renderer
-from obj2ngp.ngp.training import TrainingRun, train
+from obj2ngp.ngp.training import TrainingRun, steps
 
 
 def main():
@@ -29,9 +29,9 @@ def main():
     for scene in options.scenes:
         training, test = read_scene(scene)
         height, width = test.rgba.shape[1:3]
-        settings = {"steps": options.steps}
-        run = TrainingRun(training, resolve(settings, backends.name_of(backend), len(training), width), backend)
-        train(run)
+        config = resolve({"steps": options.steps}, backend.NAME, len(training), width)
+        run = TrainingRun.alone(training, config, backend)
+        list(steps(run))
         model = model_of(run)
         for supersampling in (1, 2):
             renderer = Renderer(model, backend, supersampling)
@@ -44,7 +44,7 @@ def main():
             seconds = float(np.median(rounds[1:]))  # the first round compiles
             rays = len(test) * width * height * supersampling**2
             row = {
-                "backend": backends.name_of(backend),
+                "backend": backend.NAME,
                 "scene": scene.stem,
                 "views": len(test),
                 "width": width,

@@ -26,7 +26,7 @@ def main():
     parser.add_argument("scene", type=Path)
     parser.add_argument("--backend", default="auto", choices=("auto",) + backends.NAMES)
     options = parser.parse_args()
-    name = backends.name_of(backends.select(options.backend))
+    name = backends.select(options.backend).NAME
     with tempfile.TemporaryDirectory() as folder:
         write_images(read_scene(options.scene)[0], Path(folder, "renders"), "train")
         environment = {**os.environ, "TRITON_CACHE_DIR": folder + "/triton", "NUMBA_CACHE_DIR": folder + "/numba"}

@@ -16,14 +16,16 @@ sys.path.insert(0, str(HOME / "workflow_scripts"))
 
 from obj2ngp.common.files import UserError
 from obj2ngp.common.settings import AUTO
+from obj2ngp.common.worker import OWNER
 from obj2ngp.evaluation import METHOD as METRICS_METHOD
 from obj2ngp.ngp.config import METHOD as TRAIN_METHOD
 from obj2ngp.ngp.settings import ORBIT_METHOD, VIEWS_METHOD
 from obj2ngp.scene.settings import METHOD as RENDER_METHOD
 from obj2ngp.scene.settings import SPLITS
 from obj2ngp.workflow.configuration import Settings
-from obj2ngp.workflow.gpus import visible_gpus
+from obj2ngp.workflow.gpus import CARDS, JOBS_PER_CARD, visible_gpus
 from obj2ngp.workflow.objects import NAME, find_objects
+from obj2ngp.workflow.workers import IDLE
 
 # `python` in a rule is the Python that runs Snakemake, unless a conda environment is activated.
 own_path = [str(Path(sys.executable).parent), *os.get_exec_path()]
@@ -35,9 +37,26 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 OBJECTS = SETTINGS.objects
-RESULTS = SETTINGS.configuration.project.results
-TRAINER_ENVIRONMENT = (
-    f"../envs/{SETTINGS.configuration.project.trainer_environment}.yaml"
+PROJECT = SETTINGS.configuration.project
+RESULTS = PROJECT.results
+TRAINER_ENVIRONMENT = f"../envs/{PROJECT.trainer_environment}.yaml"
+
+# `gpu` stands for graphics cards where users say it (`--resources gpu=4`), and for jobs on them where this machine
+# itself runs the jobs: several share a card.
+GPUS = visible_gpus() if SETTINGS.backends - {"cpu"} else []
+if "gpu" in workflow.global_resources:
+    GPUS = GPUS[: workflow.global_resources["gpu"].value]
+if GPUS and workflow.local_exec:
+    workflow.register_resource("gpu", len(GPUS) * PROJECT.jobs_per_gpu)
+
+# How launch.py runs a job, which changes no result.
+os.environ.update(
+    {
+        OWNER: str(os.getpid()),
+        IDLE: str(PROJECT.worker_idle if PROJECT.workers else 0),
+        CARDS: ",".join(GPUS),
+        JOBS_PER_CARD: str(PROJECT.jobs_per_gpu),
+    }
 )
 
 
@@ -57,20 +76,20 @@ def program(name, *arguments, runner=("python",)):
     return line.replace("{", "{{").replace("}", "}}")  # as Snakemake writes a brace
 
 
+def launched(command, gpus=0):
+    """The command that runs `command` where and how launch.py has it, `gpus` (0 or 1) as a format or number."""
+    return f"{program('launch', runner=('python', '-E', '-S'))} {gpus} {command}"
+
+
 def render_program():
     """The command that runs the render program, up to its own arguments."""
     executable = SETTINGS.configuration.render.blender
     if executable != AUTO:
         # Without an exit code of its own, Blender ends with 0 whatever happens in the program.
         options = ["-b", "--factory-startup", "--python-exit-code", "1", "-P"]
-        return program("render", "--", runner=[executable, *options])
+        return launched(program("render", "--", runner=[executable, *options]))
     own = HOME / ".venv-blender" / "bin" / "python"
-    return program("render", runner=[own if own.exists() else "python"])
-
-
-def on_gpu(name):
-    """The command that runs a program on as many free GPUs as the job's resources say."""
-    return f"{program('on_free_gpu')} {{resources.gpu}} {program(name)}"
+    return launched(program("render", runner=[own if own.exists() else "python"]))
 
 
 def result(path):
@@ -111,7 +130,7 @@ def backend(wildcards):
 def gpus(wildcards):
     """How many GPUs a job on the trainer's model needs: auto takes one where there is one."""
     kind = backend(wildcards)
-    return int(kind != "cpu" and (kind != AUTO or bool(visible_gpus())))
+    return int(kind != "cpu" and (kind != AUTO or bool(GPUS)))
 
 
 def growing(amount):

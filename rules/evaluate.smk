@@ -23,9 +23,9 @@ rule render_test:
         backend=backend,
         method=VIEWS_METHOD,
     shell:
-        on_gpu("render_views")
+        launched(program("render_views"), "{resources.gpu}")
         + " --object {wildcards.object:q} --model {input.model:q} --transforms {input.transforms:q}"
-        " --settings {params.settings:q} --backend {params.backend}"
+        " --settings {params.settings:q} --backend {params.backend} --threads {threads}"
         " --out {output.images:q} &> {log:q}"
 
 
@@ -50,7 +50,7 @@ rule metrics:
     params:
         method=METRICS_METHOD,
     shell:
-        program("metrics") + " --transforms {input.transforms:q}"
+        launched(program("metrics")) + " --transforms {input.transforms:q}"
         " --predictions {input.predictions:q} --object {wildcards.object:q}"
         " --out {output.table:q} &> {log:q}"
 
@@ -77,6 +77,7 @@ rule orbit:
         backend=backend,
         method=ORBIT_METHOD,
     shell:
-        on_gpu("orbit") + " --object {wildcards.object:q} --model {input.model:q}"
-        " --settings {params.settings:q} --backend {params.backend}"
+        launched(program("orbit"), "{resources.gpu}")
+        + " --object {wildcards.object:q} --model {input.model:q}"
+        " --settings {params.settings:q} --backend {params.backend} --threads {threads}"
         " --gif {output.gif:q} --video {output.video:q} &> {log:q}"

@@ -24,7 +24,7 @@ rule train:
         backend=backend,
         method=TRAIN_METHOD,
     shell:
-        on_gpu("train")
+        launched(program("train"), "{resources.gpu}")
         + ' --object {wildcards.object:q} --renders "$(dirname {input.transforms:q})"'
-        " --settings {params.settings:q} --backend {params.backend}"
+        " --settings {params.settings:q} --backend {params.backend} --threads {threads}"
         " --model {output.model:q} --log {output.log:q} &> {log:q}"

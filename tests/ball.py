@@ -36,10 +36,15 @@ def ball_picture(pose, size, focal=None, supersampling=3):
     return (rgba * 255 + 0.5).astype(np.uint8)
 
 
+def around(views):
+    """Poses of as many cameras on all sides of the ball."""
+    return [ball_pose(2.4 * i, math.asin((2 * i + 1) / views - 1) * 0.9) for i in range(views)]
+
+
 def ball_images(poses=None, size=32, focal=None, placed=True):
     """PosedImages of the ball from `poses`, or from twelve all around; `placed`: they say where the unit cube lies."""
     if poses is None:
-        poses = [ball_pose(2.4 * i, math.asin((2 * i + 1) / 12 - 1) * 0.9) for i in range(12)]
+        poses = around(12)
     focal = focal or FOCAL * size
     return PosedImages(
         np.stack([ball_picture(pose, size, focal) for pose in poses]),

@@ -17,9 +17,9 @@ from triton.runtime.jit import JITFunction
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "workflow_scripts"))
 
-from obj2ngp.ngp.backends import cuda  # noqa: E402
+from obj2ngp.ngp.backends.cuda import Backend  # noqa: E402
 from obj2ngp.ngp.config import NetworkConfig, OccupancyConfig, TrainConfig  # noqa: E402
-from obj2ngp.ngp.training import TrainingRun, train_step  # noqa: E402
+from obj2ngp.ngp.training import TrainingRun  # noqa: E402
 from obj2ngp.views.posed_images import PosedImages  # noqa: E402
 
 MAX_SHARED_MEMORY = {86: 99 << 10, 90: 227 << 10}  # bytes a block may have: CUDA C++ programming guide
@@ -53,7 +53,8 @@ class Properties:
 
 triton.runtime.driver.set_active(CompileOnly())
 launch, JITFunction.run = JITFunction.run, compile_only
-cuda.DEVICE, torch.cuda.get_device_properties = "cpu", lambda device: Properties
+Backend.DEVICE, torch.cuda.get_device_properties = "cpu", lambda device: Properties
+Backend.capture = lambda self, stages: stages
 
 pose = np.eye(4, dtype=np.float32)[None, :3].copy()
 pose[0, 2, 3] = 1.5
@@ -61,8 +62,8 @@ images = PosedImages(np.full((1, 16, 16, 4), 255, np.uint8), pose, 16.0, (8.0, 8
 NETWORKS = NetworkConfig(), NetworkConfig(density_width=128, color_width=128, features=4)
 for network in NETWORKS:
     config = TrainConfig(samples_per_step=1024, occupancy=OccupancyConfig(resolution=16), network=network)
-    run = TrainingRun(images, config, cuda)
-    train_step(cuda, run)
-    assert run.samples.scratch.fused or network is not NETWORKS[0]  # where it must: the default one
-    cuda.update_occupancy(run.field, run.grid, run.samples, run.clock, run.step_size)
-cuda.composite(run.rays, run.samples, run.step_size)
+    space = TrainingRun.alone(images, config, Backend).workspace
+    space.step()
+    assert space.backend.fused or network is not NETWORKS[0]  # where it must: the default one
+    space.update_occupancy()
+space.backend.composite(space.rays, space.samples, space.step_size)

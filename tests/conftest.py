@@ -4,9 +4,8 @@ import hypothesis
 import pytest
 
 from blender_versions import VERSIONS, command
-from obj2ngp.ngp.backends import name_of
+from obj2ngp.ngp import backends
 from scene_helpers import BLENDER_PYTHON, WORKER, Blender
-from stage_scene import available_backends
 from workflow_project import AGGREGATES, Project, jobs_in, jobs_of
 
 # Examples may take as long as they take: a busy machine is no error.
@@ -33,10 +32,13 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(marker)
 
 
-@pytest.fixture(params=available_backends(), ids=name_of)
+@pytest.fixture(params=backends.NAMES)
 def backend(request):
-    """The backends that run here, one after another."""
-    return request.param
+    """The class of each backend that runs here, one after another; imported by the test that needs it."""
+    try:
+        return backends.select(request.param)
+    except backends.BackendError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

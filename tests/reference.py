@@ -33,7 +33,9 @@ def unit(word):
 
 def draw_rays(views, active, seed, step, edge):
     """origin, direction, background, target (active,3) and jitter (active,) of one step, edge^2 rays a pixel."""
-    rgba, pose, pixels = views.rgba.cpu(), views.pose.cpu().double(), views.pixels.cpu().long()
+    rgba, pose = views.rgba.cpu(), views.pose.cpu().double()
+    pixels = views.pixels[: int(views.pixel_count)].cpu().long()
+    focal, center_x, center_y, scale = views.camera.tolist()
     height, width = rgba.shape[1:3]
     index = torch.arange(active)
     pick = pcg4d(index // edge**2, step, seed, 0)[0]
@@ -44,15 +46,15 @@ def draw_rays(views, active, seed, step, edge):
     view, row, column = pixel // (height * width), pixel // width % height, pixel % width
     local = torch.stack(
         [
-            (column + 0.5 + (across - 0.5) * views.jitter - views.center[0]) / views.focal,
-            -(row + 0.5 + (down - 0.5) * views.jitter - views.center[1]) / views.focal,
+            (column + 0.5 + (across - 0.5) * views.jitter - center_x) / focal,
+            -(row + 0.5 + (down - 0.5) * views.jitter - center_y) / focal,
             -torch.ones(active, dtype=torch.float64),
         ],
         -1,
     )
     direction = torch.einsum("rij,rj->ri", pose[view, :, :3], local)
     direction = direction / direction.norm(dim=1, keepdim=True)
-    origin = pose[view, :, 3] * views.scale + views.offset.cpu()
+    origin = pose[view, :, 3] * scale + views.offset.cpu()
     color = rgba[view, row, column].double() / 255
     target = color[:, :3] * color[:, 3:] + background * (1 - color[:, 3:])
     return origin, direction, background, target, unit(jitter)
@@ -77,8 +79,12 @@ def march(origin, direction, jitter, occupied, step_size):
     return t[kept], edge
 
 
-def encode(position, table, levels):
-    """(S, levels*features) multiresolution hash encoding (Müller et al. 2022) of positions (S,3)."""
+def encode(position, table, levels, wrap=False):
+    """(S, levels*features) multiresolution hash encoding (Müller et al. 2022) of positions (S,3).
+
+    At the cube's upper faces the vertex beyond a level's last one is the last one itself, or, if `wrap`, the entry
+    that its index gives modulo the level's size, as tiny-cuda-nn has it.
+    """
     columns = []
     for level in range(len(levels.scale)):
         scale, resolution = float(levels.scale[level]), int(levels.resolution[level])
@@ -89,11 +95,12 @@ def encode(position, table, levels):
         total = 0
         for corner in ((0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1), (1, 0, 0), (1, 0, 1), (1, 1, 0), (1, 1, 1)):
             offset = torch.tensor(corner)
-            x, y, z = (low + offset).clamp(max=resolution - 1).unbind(-1)
+            vertex = low + offset if wrap else (low + offset).clamp(max=resolution - 1)
+            x, y, z = vertex.unbind(-1)
             if levels.hashed[level]:
                 entry = (x ^ (y * 2654435761) ^ (z * 805459861)) % size
             else:
-                entry = x + resolution * (y + resolution * z)
+                entry = (x + resolution * (y + resolution * z)) % size
             weight = torch.where(offset == 1, fraction, 1 - fraction).prod(-1)
             total = total + weight[:, None] * table[first + entry]
         columns.append(total)

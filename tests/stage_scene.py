@@ -1,4 +1,4 @@
-"""What the stage tests work on: backends that run here, networks, random rays in a random grid."""
+"""What the stage tests work on: networks, views, random rays in a random grid."""
 
 import math
 
@@ -6,24 +6,14 @@ import numpy as np
 import torch
 
 import reference
-from obj2ngp.ngp import backends
-from obj2ngp.ngp.buffers import OccupancyGrid, Rays, Samples
-from obj2ngp.ngp.config import NetworkConfig, OccupancyConfig
+from obj2ngp.ngp.buffers import Clock, OccupancyGrid, Rays, Samples, TrainingViews
+from obj2ngp.ngp.config import NetworkConfig, OccupancyConfig, TrainConfig
 from obj2ngp.ngp.field import Field, GridLevels
+from obj2ngp.ngp.placement import Placement
 from obj2ngp.views.posed_images import PosedImages
 
 STEP_SIZE = math.sqrt(3) / 48
 GRID = 16  # cells along an edge
-
-
-def available_backends():
-    found = []
-    for name in backends.NAMES:
-        try:
-            found.append(backends.select(name))
-        except backends.BackendError:
-            continue
-    return found
 
 
 NETWORKS = {
@@ -91,6 +81,35 @@ NETWORKS = {
 }
 
 
+def field_of(backend, network, seed=0):
+    """The Field before the first step of a run with `seed`."""
+    field = Field(network, backend.DTYPE, backend.DEVICE)
+    field.start(seed)
+    return field
+
+
+def grid_of(hull, device, seed=0, **settings):
+    """The OccupancyGrid before the first step; `settings` are OccupancyConfig's."""
+    grid = OccupancyGrid(OccupancyConfig(resolution=len(hull), **settings), device)
+    grid.start(hull, seed)
+    return grid
+
+
+def clock_at(step, device, seed=0):
+    """The Clock after `step` steps."""
+    clock = Clock(TrainConfig(), device)
+    clock.start(seed)
+    clock.step.fill_(step)
+    return clock
+
+
+def training_views(images, pixels, scale, offset, device):
+    """TrainingViews that draw from `pixels`, their rays spread over whole pixels."""
+    views = TrainingViews(images.rgba.shape, 1.0, device)
+    views.load(images, Placement(scale, torch.tensor(offset), None, pixels))
+    return views
+
+
 class Scene:
     """Random rays through a random grid, and a field that is dense enough to end some rays early."""
 
@@ -98,8 +117,8 @@ class Scene:
         device = backend.DEVICE
         generator = torch.Generator().manual_seed(seed)
         random = lambda *shape: torch.rand(shape, generator=generator)  # noqa: E731
-        self.backend, self.network = backend, network
-        self.grid = OccupancyGrid(OccupancyConfig(resolution=GRID), random(GRID, GRID, GRID) < occupied, device)
+        self.network = network
+        self.grid = grid_of(random(GRID, GRID, GRID) < occupied, device)
         self.rays = Rays(rays + 16, device)
         inside = random(rays, 3)
         direction = torch.nn.functional.normalize(random(rays, 3) - 0.5, dim=1)
@@ -110,13 +129,13 @@ class Scene:
         self.fill("jitter", random(rays))
         self.rays.active.fill_(rays)
         self.samples = Samples(capacity, network, backend.DTYPE, device)
-        self.field = Field(network, seed, backend.DTYPE, device)
+        self.field = field_of(backend, network, seed)
         self.field.load(random(*self.field.table.shape).to(device) * 2 - 1, self.field.weights.clone())
         matrices = self.field.matrices(self.field.weights)[0]
         log_density = reference.mlp(self.encoding(random(500, 3)), [m.cpu().double() for m in matrices])[:, 0]
         matrices[-1][:, 0] *= 3 / log_density.std() * log_density.mean().sign()  # some are opaque, many clear
         self.field.load(self.field.table.clone(), self.field.weights.clone())
-        backend.prepare(self.field, self.samples)
+        self.stages = backend(self.field, capacity)
 
     def encoding(self, position):
         levels = GridLevels(self.network)
@@ -132,9 +151,15 @@ class Scene:
         return [slice(f, f + max(n, 0)) for f, n in zip(first, count, strict=True)]
 
     def forward(self):
-        self.backend.march(self.rays, self.grid, self.samples, STEP_SIZE)
-        self.backend.encode(self.field, self.samples)
-        self.backend.evaluate(self.field, self.rays, self.samples, STEP_SIZE)
+        self.stages.march(self.rays, self.grid, self.samples, STEP_SIZE)
+        self.stages.encode(self.samples)
+        self.stages.evaluate(self.rays, self.samples, STEP_SIZE)
+
+    def backward(self):
+        """The loss and the gradients of the field, after `forward`."""
+        self.stages.composite_loss(self.rays, self.samples, STEP_SIZE, 0.05)
+        self.stages.evaluate_backward(self.rays, self.samples)
+        self.stages.encode_backward(self.samples)
 
     def seen(self, slices):
         """Mask (S,) of the samples in front of their ray's termination, by the backend's densities."""

@@ -35,14 +35,14 @@ def _forget():
 
 @contextlib.contextmanager
 def backend_on_standins(device="cpu"):
-    """Yields the backend's module, imported anew on top of the stand-ins; afterwards nothing of it is left."""
+    """Yields the backend's class, imported anew on top of the stand-ins; afterwards nothing of it is left."""
     _forget()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # faster for the stand-ins' many small operations
     sys.path.insert(0, str(STANDINS))
     try:
         importlib.import_module("checked").DEVICE = device
-        backend = importlib.import_module("obj2ngp.ngp.backends.tcnn")
+        backend = importlib.import_module("obj2ngp.ngp.backends.tcnn").Backend
         backend.DEVICE, backend.describe = device, lambda: "stand-ins on " + device
         yield backend
     finally:

@@ -10,6 +10,8 @@ import yaml
 
 from workflow_project import AGGREGATES, ROOT, TINY, Project, job, jobs_in, jobs_of
 
+pytestmark = pytest.mark.slow
+
 DOCUMENTS = ("README.md", "config/README.md")
 COMMAND = re.compile(r"^    ((?:\.venv/bin/)?(?:make|snakemake)\b[^#\n]*)", re.MULTILINE)
 COMMANDS = sorted({text.strip() for name in DOCUMENTS for text in COMMAND.findall((ROOT / name).read_text())})

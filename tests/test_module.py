@@ -9,6 +9,8 @@ import yaml
 
 from workflow_project import AGGREGATES, ROOT, TINY, Project, jobs_of
 
+pytestmark = pytest.mark.slow
+
 SNAKEFILE = """
 configfile: "config/config.yaml"
 

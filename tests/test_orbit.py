@@ -1,6 +1,7 @@
 """The turntable: closed, evenly spaced, looking at the object; GIF and MP4 true to the frames."""
 
 import subprocess
+from types import SimpleNamespace
 
 import imageio.v3 as iio
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 from obj2ngp.common.files import UserError
 from obj2ngp.common.settings import from_mapping
 from obj2ngp.ngp.settings import OrbitSettings
-from obj2ngp.ngp.turntable import orbit_poses
+from obj2ngp.ngp.turntable import orbit_poses, render_orbit
 from obj2ngp.ngp.video import FFMPEG, encode
 
 
@@ -35,6 +36,27 @@ def test_cameras_stand_evenly_on_a_circle_and_look_at_its_middle(frames, elevati
     steps = np.linalg.norm(position - np.roll(position, 1, axis=0), axis=1)
     np.testing.assert_allclose(steps, steps[0])
     assert steps[0] > 1e-3
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.25])
+def test_the_radius_counts_edges_of_the_model_s_cube(monkeypatch, scale):
+    """Where the cube is 1 / scale wide in the world, the camera stands so much farther off."""
+    seen = {}
+
+    class Cameras:
+        def __init__(self, model, backend, supersampling):
+            pass
+
+        def render_views(self, poses, width, height, focal):
+            seen["poses"] = poses
+            return iter(())
+
+    monkeypatch.setattr("obj2ngp.ngp.turntable.Renderer", Cameras)
+    model = SimpleNamespace(scale=scale, offset=np.array([0.5, 0.25, 0.5]))
+    assert not list(render_orbit(model, "auto", OrbitSettings(frames=8, radius=2.0)))
+    center = np.array([0.0, 0.25, 0.0]) / scale
+    distance = np.linalg.norm(seen["poses"][:, :3, 3] - center, axis=1)
+    np.testing.assert_allclose(distance, 2.0 / scale)
 
 
 def spinning_ball(frames, size):

@@ -30,7 +30,7 @@ class Room:
 BLENDER = {"bpy", "mathutils"}
 TCNN = {"tinycudann", "vren", "torch_scatter", "apex"}
 ROOMS = {
-    "common": Room(packages={"numpy"}, python="py37"),
+    "common": Room(packages={"numpy"}, programs={"worker"}, python="py37"),
     "scene": Room({"common"}, {"numpy", *BLENDER}, programs={"render"}, python="py37"),
     "views": Room({"common"}, {"numpy", "imageio"}, python="py38"),
     "ngp": Room(
@@ -50,13 +50,13 @@ ROOMS = {
         {"numpy", "imageio", "skimage", "flip_evaluator", "jinja2", "safetensors"},
         programs={"summary", "gallery"},
     ),
-    "workflow": Room({"common"}, {"numpy", "yaml", "jsonschema", "snakemake"}, programs={"on_free_gpu"}),
+    "workflow": Room({"common"}, {"numpy", "yaml", "snakemake"}, programs={"launch"}),
 }
 # Declarations of settings, which the workflow reads: they need nothing but `common`.
 SETTINGS = {"obj2ngp.scene.settings", "obj2ngp.ngp.config", "obj2ngp.ngp.settings"}
 
-# What waits for a free GPU runs in front of the trainer, with its Python.
-PYTHON_3_8 = {"on_free_gpu", "obj2ngp.workflow", "obj2ngp.workflow.gpus"}
+# What starts a job runs in front of its program, with that program's Python.
+PYTHON_3_8 = {"launch", "obj2ngp.workflow", "obj2ngp.workflow.gpus", "obj2ngp.workflow.workers"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 FILES = sorted(PROGRAMS.rglob("*.py"))

@@ -1,10 +1,12 @@
 """The tcnn backend on stand-ins for its packages: stages against the reference, training, models, messages."""
 
+import functools
 import importlib
 import math
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,14 +15,17 @@ import reference
 import test_stages
 from ball import ball_images
 from obj2ngp.ngp import backends
-from obj2ngp.ngp.buffers import Clock, Moments, Samples
-from obj2ngp.ngp.config import NetworkConfig, TrainConfig
-from obj2ngp.ngp.field import Field
-from obj2ngp.ngp.model_file import load_model, restore_checkpoint, save_checkpoint, save_model
+from obj2ngp.ngp.buffers import Clock, Moments
+from obj2ngp.ngp.checkpoint import restore_checkpoint, save_checkpoint
+from obj2ngp.ngp.config import NetworkConfig, TrainConfig, default_config
+from obj2ngp.ngp.field import GROWTH_SLACK, GridLevels
+from obj2ngp.ngp.model_file import load_model, save_model
 from obj2ngp.ngp.rendering import Renderer
-from obj2ngp.ngp.training import TrainingRun, train
+from obj2ngp.ngp.training import TrainingRun, steps
+from stage_scene import clock_at, field_of
 from tcnn_scene import TRAINING, backend_on_standins, psnr_on_white
 from test_occupancy import test_an_occupancy_update_never_empties_the_grid, test_occupancy_update  # noqa: F401
+from test_rays import test_ray_count_adapts_to_the_sample_budget, test_rays  # noqa: F401
 from test_stages import (  # noqa: F401  (pytest runs them here with the fixture below)
     test_a_step_with_a_gradient_that_is_no_number_is_skipped,
     test_a_step_without_samples,
@@ -30,8 +35,6 @@ from test_stages import (  # noqa: F401  (pytest runs them here with the fixture
     test_encoding_of_the_cube_s_corner_and_center,
     test_gradients_of_the_parameters,
     test_marching,
-    test_ray_count_adapts_to_the_sample_budget,
-    test_rays,
     test_rays_that_find_no_room_are_left_out,
 )
 
@@ -40,26 +43,19 @@ pytestmark = pytest.mark.slow
 WORKFLOW_SCRIPTS = Path(__file__).parents[1] / "workflow_scripts"
 
 
+def encode_as_tiny_cuda_nn(encode, position, table, levels):
+    """The reference's `encode` with the growth of levels that tiny-cuda-nn is given, and its wrapping."""
+    growth = (1 - GROWTH_SLACK) ** torch.arange(len(levels.scale), dtype=torch.float64)
+    scale = ((levels.scale + 1) * growth - 1).float()
+    described = {name: getattr(levels, name) for name in ("resolution", "offset", "hashed")}
+    return encode(position, table, SimpleNamespace(scale=scale, **described), wrap=True)
+
+
 @pytest.fixture
 def backend(monkeypatch):
-    with backend_on_standins() as module:
-        # At the cube's border tiny-cuda-nn's vertices wrap around, those of the reference are clamped.
-        hash_grid = sys.modules["tinycudann"].hash_grid
-        monkeypatch.setattr(
-            reference,
-            "encode",
-            lambda position, table, levels: hash_grid(
-                position.float(),
-                table,
-                [
-                    (float(scale), int(resolution), int(end - begin))
-                    for scale, resolution, begin, end in zip(
-                        levels.scale, levels.resolution, levels.offset[:-1], levels.offset[1:], strict=True
-                    )
-                ],
-            ),
-        )
-        yield module
+    with backend_on_standins() as standins:
+        monkeypatch.setattr(reference, "encode", functools.partial(encode_as_tiny_cuda_nn, reference.encode))
+        yield standins
 
 
 # Networks of the kinds that tiny-cuda-nn has: 1, 2, 4 or 8 features, widths that are multiples of 8.
@@ -79,17 +75,34 @@ def network(request):
     return cutlass if request.param == "cutlass" else test_stages.NETWORKS[request.param]
 
 
-def test_encoding(backend, network, monkeypatch):
-    """Away from the border, the encoding is that of the other backends."""
-    monkeypatch.undo()
+def test_encoding(backend, network):
+    """Up to the border, where indices wrap around, and beyond where the other backends' do not differ."""
     scene = test_stages.Scene(backend, network)
-    n, inside = 300, 1 - 0.6 / (network.base_resolution - 1)
-    position = scene.samples.position
-    position.copy_(torch.rand(position.shape, generator=torch.Generator().manual_seed(1)) * inside)
+    n, position = 300, scene.samples.position
+    position.copy_(torch.rand(position.shape, generator=torch.Generator().manual_seed(1)))
+    position[:2] = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
     scene.samples.count.fill_(n)
-    backend.encode(scene.field, scene.samples)
-    expected = reference.encode(position[:n], scene.field.compute_table.double(), scene.field.levels)
-    test_stages.assert_near(scene.samples.encoding[:n], expected, 2e-3)
+    scene.stages.encode(scene.samples)
+    test_stages.assert_near(scene.samples.encoding[:n], scene.encoding(position[:n]), 2e-3)
+    inside = (position[:n] < 1 - 0.6 / (network.base_resolution - 1)).all(1)
+    clamped = reference.encode.args[0](position[:n], scene.field.compute_table.double(), scene.field.levels)
+    test_stages.assert_near(scene.samples.encoding[:n][inside], clamped[inside], 4e-3)
+    assert 0.1 < inside.float().mean() < 1
+
+
+@pytest.mark.parametrize("views", [8, 24, 50, 100, 200])
+@pytest.mark.parametrize("pixels", [32, 64, 100, 128, 200, 256, 400, 800])
+def test_tiny_cuda_nn_s_levels_are_ours(backend, views, pixels):
+    """It computes them in single precision: whole numbers of vertices must not depend on the last bit."""
+    from obj2ngp.ngp.backends.tcnn.networks import grid_config
+
+    network = default_config("tcnn", views, pixels).network
+    levels = GridLevels(network)
+    theirs = sys.modules["tinycudann"]._grid_levels(grid_config(network))
+    assert [resolution for _, resolution, _ in theirs] == levels.resolution.tolist()
+    assert sum(size for _, _, size in theirs) == levels.entries
+    assert [scale for scale, _, _ in theirs] == pytest.approx(levels.scale.tolist(), rel=2e-5)
+    assert levels.resolution[-1] == network.finest_resolution
 
 
 def test_weights_in_tiny_cuda_nn_s_layout(backend):
@@ -103,17 +116,16 @@ def test_weights_in_tiny_cuda_nn_s_layout(backend):
 
 
 def test_weights_reach_the_networks_and_padding_stays_out(backend, network):
-    field = Field(network, 3, backend.DTYPE)
-    samples = Samples(512, network, backend.DTYPE)
-    backend.prepare(field, samples)
-    samples.scratch.load(field)
+    field = field_of(backend, network, seed=3)
+    networks = backend(field, 512).networks
+    networks.load()
     shapes = (field.density_shapes, field.color_shapes)
     for mlp, matrices, layers in zip(
-        (samples.scratch.density, samples.scratch.color), field.matrices(field.weights), shapes, strict=True
+        (networks.density, networks.color), field.matrices(field.weights), shapes, strict=True
     ):
         x = torch.rand(20, layers[0][0], generator=torch.Generator().manual_seed(0))
         expected = reference.mlp(x.double(), [m.double() for m in matrices])
-        expected = expected.sigmoid() if mlp is samples.scratch.color else expected
+        expected = expected.sigmoid() if mlp is networks.color else expected
         test_stages.assert_near(mlp(x), expected, 3e-3)
         assert int((mlp.params != 0).sum()) == sum(inputs * outputs for inputs, outputs in layers)
 
@@ -135,9 +147,10 @@ def test_apex_and_torch_step_alike(backend, monkeypatch):
                 gradient.copy_(torch.randn(gradient.shape, generator=generator) * 3)
                 unscaled = gradient.double() / backend.LOSS_SCALE
                 expected[i] = reference.adam(*expected[i][:1], unscaled, *expected[i][1:], step, config, decay)
-            backend.optimise(field, moments, clock, config)
+            scene.stages.optimise(moments, clock, config)
             assert not field.table_gradient.any() and not field.weight_gradient.any()
-        results.append((field.table, field.weights, *moments.table, *moments.weights))
+        moved = (moments.table_first, moments.table_second, moments.weights_first, moments.weights_second)
+        results.append((field.table, field.weights, *moved))
         wanted = (expected[0][0], expected[1][0], *expected[0][1:], *expected[1][1:])
         for actual, value in zip(results[-1], wanted, strict=True):
             test_stages.assert_near(actual, value, 1e-5)
@@ -178,9 +191,7 @@ def test_cells_that_light_reaches(backend):
     samples.position[5:17, 0] = (torch.arange(12) + 0.5) * size
     samples.density.zero_()
     samples.density[8] = 20 / size  # one sample a cell; the fourth ends the ray
-    clock = Clock(TrainConfig())
-    clock.step.fill_(9)
-    backend.mark_seen(scene.rays, samples, scene.grid, clock, size)
+    scene.stages.mark_seen(scene.rays, samples, scene.grid, clock_at(9, "cpu"), size)
     last = test_stages.GRID - 1
     seen = scene.grid.seen.view(test_stages.GRID, test_stages.GRID, test_stages.GRID)
     assert seen[:, last, last].tolist() == [9] * 6 + [0] * 10 and int((seen != 0).sum()) == 6
@@ -190,14 +201,13 @@ def test_cells_that_light_reaches(backend):
 def test_cells_that_light_reaches_are_those_of_the_cpu_backend(backend, seed):
     cpu = backends.select("cpu")
     seen = []
-    for module in (backend, cpu):
-        scene = test_stages.Scene(module, seed=seed)
-        cpu.march(scene.rays, scene.grid, scene.samples, test_stages.STEP_SIZE)
+    marched = test_stages.Scene(cpu, seed=seed).stages
+    for each in (backend, cpu):
+        scene = test_stages.Scene(each, seed=seed)
+        marched.march(scene.rays, scene.grid, scene.samples, test_stages.STEP_SIZE)
         density = torch.exp(3 * torch.randn(scene.samples.capacity, generator=torch.Generator().manual_seed(seed)))
         scene.samples.density.copy_(density)
-        clock = Clock(TrainConfig())
-        clock.step.fill_(3)
-        module.mark_seen(scene.rays, scene.samples, scene.grid, clock, test_stages.STEP_SIZE)
+        scene.stages.mark_seen(scene.rays, scene.samples, scene.grid, clock_at(3, "cpu"), test_stages.STEP_SIZE)
         seen.append(scene.grid.seen)
     assert torch.equal(*seen) and seen[0].any()
 
@@ -206,64 +216,62 @@ def test_cells_that_light_reaches_are_those_of_the_cpu_backend(backend, seed):
 def trained(tmp_path_factory):
     """The file of a model trained with the stand-ins."""
     path = tmp_path_factory.mktemp("tcnn") / "model.safetensors"
-    with backend_on_standins() as module:
-        run = TrainingRun(ball_images(), TRAINING, module)
-        train(run)
-        assert int(run.moments.skipped) == 0
-        save_model(path, run, {"backend": backends.name_of(module)})
+    with backend_on_standins() as standins:
+        run = TrainingRun.alone(ball_images(), TRAINING, standins)
+        list(steps(run))
+        assert int(run.workspace.moments.skipped) == 0
+        save_model(path, run, {"backend": standins.NAME})
     return path
 
 
 def test_training_and_rendering(backend, trained):
     """What tcnn trained looks right, and the same in the cpu backend."""
     model = load_model(trained)
-    here, there = (psnr_on_white(Renderer(model, module)) for module in (backend, "cpu"))
+    here, there = (psnr_on_white(Renderer(model, each)) for each in (backend, "cpu"))
     assert here > 22 and there == pytest.approx(here, abs=0.05)
 
 
 def test_a_model_of_the_cpu_backend_renders_alike(backend, tmp_path):
     cpu = backends.select("cpu")
-    run = TrainingRun(ball_images(), TRAINING, cpu)
-    train(run)
+    run = TrainingRun.alone(ball_images(), TRAINING, cpu)
+    list(steps(run))
     save_model(tmp_path / "model.safetensors", run, {})
     model = load_model(tmp_path / "model.safetensors")
-    here, there = (psnr_on_white(Renderer(model, module)) for module in (backend, cpu))
+    here, there = (psnr_on_white(Renderer(model, each)) for each in (backend, cpu))
     assert there > 22 and here == pytest.approx(there, abs=0.05)
 
 
 def test_a_run_goes_on_from_a_checkpoint(backend, tmp_path):
-    straight, first, second = (TrainingRun(ball_images(), TRAINING, backend) for _ in range(3))
-    from obj2ngp.ngp.training import train_step
-
+    straight, first, second = (TrainingRun.alone(ball_images(), TRAINING, backend) for _ in range(3))
     for _ in range(6):
-        train_step(backend, straight)
+        straight.workspace.step()
     for _ in range(3):
-        train_step(backend, first)
+        first.workspace.step()
     save_checkpoint(tmp_path / "checkpoint.safetensors", first, "images", [])
     assert restore_checkpoint(tmp_path / "checkpoint.safetensors", second, "images") == []
     for _ in range(3):
-        train_step(backend, second)
-    assert int(second.clock.step) == 6
-    assert torch.equal(second.field.table, straight.field.table)
-    assert torch.equal(second.field.weights, straight.field.weights)
+        second.workspace.step()
+    assert int(second.workspace.clock.step) == 6
+    assert torch.equal(second.workspace.field.table, straight.workspace.field.table)
+    assert torch.equal(second.workspace.field.weights, straight.workspace.field.weights)
 
 
 def test_settings_that_tiny_cuda_nn_or_vren_cannot_follow(backend):
     network = NetworkConfig(levels=3, table_log2=8, density_width=20)
     with pytest.raises(backends.BackendError, match="multiples of 8, got 20"):
-        backend.prepare(Field(network, 0, backend.DTYPE), Samples(256, network, backend.DTYPE))
+        backend(field_of(backend, network), 256)
     scene = test_stages.Scene(backend)
     scene.grid.resolution = 20
     with pytest.raises(backends.BackendError, match="power of two, got 20"):
-        backend.march(scene.rays, scene.grid, scene.samples, math.sqrt(3) / 48)
+        scene.stages.march(scene.rays, scene.grid, scene.samples, math.sqrt(3) / 48)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_every_tensor_is_on_the_device():
-    with backend_on_standins("cuda") as module:
-        run = TrainingRun(ball_images(), TRAINING, module)
-        train(run)
-        assert int(run.moments.skipped) == 0 and run.record()["psnr"] > 20
+    with backend_on_standins("cuda") as standins:
+        run = TrainingRun.alone(ball_images(), TRAINING, standins)
+        rows = list(steps(run))
+        assert int(run.workspace.moments.skipped) == 0 and rows[-1]["psnr"] > 20
 
 
 @pytest.mark.parametrize("missing", ["tinycudann", "vren", "torch_scatter"])
@@ -300,11 +308,12 @@ def test_a_missing_package_is_named(missing, tmp_path):
 def test_a_package_that_does_not_load_is_named(tmp_path):
     (tmp_path / "tinycudann.py").write_text("raise EnvironmentError('Unknown compute capability.')")
     program = subprocess.run(
-        [sys.executable, "-c", "from obj2ngp.ngp.backends import tcnn; print(tcnn.unavailable())"],
+        [sys.executable, "-c", "from obj2ngp.ngp import backends; backends.select('tcnn')"],
         env={"PYTHONPATH": "{}:{}".format(tmp_path, WORKFLOW_SCRIPTS), "PATH": ""},
         capture_output=True,
         text=True,
     )
-    assert program.stdout.strip() == (
+    assert (
         "the package tinycudann does not load (Unknown compute capability.); envs/ngp-cu111.yaml builds it"
+        in program.stderr
     )

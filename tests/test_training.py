@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import subprocess
 import sys
@@ -15,13 +16,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ball import ball_images
+from ball import around, ball_images
 from obj2ngp.common.files import UserError
 from obj2ngp.ngp import backends, hull
+from obj2ngp.ngp.checkpoint import restore_checkpoint, run_key, save_checkpoint
 from obj2ngp.ngp.config import default_config, from_dict, resolve
-from obj2ngp.ngp.model_file import ModelError, load_model, restore_checkpoint, save_checkpoint, save_model
+from obj2ngp.ngp.model_file import ModelError, load_model, save_model, save_tensors
+from obj2ngp.ngp.placement import place
 from obj2ngp.ngp.rendering import Renderer
-from obj2ngp.ngp.training import TrainingError, TrainingRun, train
+from obj2ngp.ngp.training import TrainingError, TrainingRun, steps
 from obj2ngp.views.nerf_synthetic import write_images
 from obj2ngp.views.posed_images import DataError
 from obj2ngp.views.reading import read_images
@@ -54,58 +57,89 @@ def folder(images, tmp_path):
     return tmp_path
 
 
+def train_command(folder, settings):
+    """The words that train on `folder` with the program."""
+    files = ["--renders", folder, "--model", folder / "model.safetensors", "--log", folder / "training.csv"]
+    more = ["--object", "ball", "--backend", "cpu", "--settings", json.dumps(settings)]
+    return [sys.executable, PROGRAM, *files, *more]
+
+
 def test_training_reaches_a_sensible_quality_and_repeats_itself(images, cpu):
     rows = []
-    runs = [TrainingRun(images, TRAINING, cpu) for _ in range(2)]
+    runs = [TrainingRun.alone(images, TRAINING, cpu) for _ in range(2)]
     for run in runs:
-        train(run, rows.append)
+        rows += steps(run)
     assert rows[0]["psnr"] > 20
-    assert torch.equal(runs[0].field.table, runs[1].field.table)
-    assert torch.equal(runs[0].field.weights, runs[1].field.weights)
-    other = TrainingRun(images, dataclasses.replace(TRAINING, seed=1), cpu)
-    train(other)
-    assert not torch.equal(runs[0].field.weights, other.field.weights)
+    first, second = (run.workspace.field for run in runs)
+    assert torch.equal(first.table, second.table) and torch.equal(first.weights, second.weights)
+    other = TrainingRun.alone(images, dataclasses.replace(TRAINING, seed=1), cpu)
+    list(steps(other))
+    assert not torch.equal(first.weights, other.workspace.field.weights)
 
 
 def test_a_resumed_run_ends_like_one_that_was_never_stopped(images, cpu, tmp_path):
     config = dataclasses.replace(TRAINING, steps=200, supersampling=2)
-    whole = TrainingRun(images, config, cpu)
+    whole = TrainingRun.alone(images, config, cpu)
     saved = tmp_path / "checkpoint.safetensors"
 
-    def save_halfway(run):
-        if int(run.clock.step) == 100:
-            save_checkpoint(saved, run, "data", [{"step": 100}])
-
-    train(whole, checkpoint=save_halfway)
-    resumed = TrainingRun(images, config, cpu)
+    for row in steps(whole):
+        if row["step"] == 100:
+            save_checkpoint(saved, whole, "data", [{"step": 100}])
+    resumed = TrainingRun.alone(images, config, cpu)
     assert restore_checkpoint(saved, resumed, "data") == [{"step": 100}]
-    assert int(resumed.clock.step) == 100
-    train(resumed)
-    assert torch.equal(whole.field.table, resumed.field.table)
-    assert torch.equal(whole.grid.occupied, resumed.grid.occupied)
-    assert restore_checkpoint(saved, TrainingRun(images, config, cpu), "other data") is None
-    changed = TrainingRun(images, dataclasses.replace(config, learning_rate=5e-3), cpu)
-    assert restore_checkpoint(saved, changed, "data") is None
+    assert int(resumed.workspace.clock.step) == 100
+    assert [row["step"] for row in steps(resumed)] == [200]
+    assert torch.equal(whole.workspace.field.table, resumed.workspace.field.table)
+    assert torch.equal(whole.workspace.grid.occupied, resumed.workspace.grid.occupied)
+    with pytest.raises(ModelError, match="belongs to other"):
+        restore_checkpoint(saved, resumed, "other data")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda images, config: (dataclasses.replace(images, focal=images.focal * 1.01), config),
+        lambda images, config: (dataclasses.replace(images, center=(images.center[0] + 0.5, images.center[1])), config),
+        lambda images, config: (dataclasses.replace(images, scale=0.9), config),
+        lambda images, config: (dataclasses.replace(images, offset=np.float32([0.5, 0.5, 0.51])), config),
+        lambda images, config: (dataclasses.replace(images, pose=images.pose * np.float32(1.001)), config),
+        lambda images, config: (dataclasses.replace(images, rgba=images.rgba // 2), config),
+        lambda images, config: (images, dataclasses.replace(config, learning_rate=5e-3)),
+        lambda images, config: (images, dataclasses.replace(config, seed=5)),
+    ],
+)
+def test_a_run_on_other_views_or_settings_has_another_key(images, cpu, change):
+    key = run_key(TrainingRun.alone(images, TRAINING, cpu), images)
+    assert run_key(TrainingRun.alone(images, TRAINING, cpu), images) == key
+    other, config = change(images, TRAINING)
+    assert run_key(TrainingRun.alone(other, config, cpu), other) != key
+
+
+@pytest.mark.parametrize("name, value", [("METHOD", 99), ("obj2ngp.__version__", "99")])
+def test_a_run_of_another_program_has_another_key(images, cpu, monkeypatch, name, value):
+    run = TrainingRun.alone(images, TRAINING, cpu)
+    key = run_key(run, images)
+    monkeypatch.setattr("obj2ngp.ngp.checkpoint." + name, value)
+    assert run_key(run, images) != key
+
+
+@pytest.mark.parametrize("content", [b"", b"junk" * 1000, None])
+def test_a_checkpoint_that_is_not_ours_is_set_aside(folder, content):
+    """Unreadable, or of other settings: one line says so, and the run begins anew."""
+    command = train_command(folder, {"steps": 30, "samples_per_step": 2048, "network": {"levels": 4}})
+    checkpoint = folder / ".model.checkpoint.safetensors"
+    if content is None:
+        save_tensors(checkpoint, {"step": np.zeros(1, np.int32)}, {"key": "another run's"})
+    else:
+        checkpoint.write_bytes(content)
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(str(checkpoint)) == 1 and done.stdout.count("; beginning anew\n") == 1
+    assert load_model(folder / "model.safetensors").header["steps"] == 30
 
 
 def test_the_program_goes_on_after_it_was_killed(folder):
-    settings = {"steps": 3000, "samples_per_step": 2048, "network": {"levels": 4}}
-    command = [
-        sys.executable,
-        PROGRAM,
-        "--object",
-        "ball",
-        "--renders",
-        folder,
-        "--model",
-        folder / "model.safetensors",
-        "--log",
-        folder / "training.csv",
-        "--backend",
-        "cpu",
-        "--settings",
-        json.dumps(settings),
-    ]
+    command = train_command(folder, {"steps": 3000, "samples_per_step": 2048, "network": {"levels": 4}})
     checkpoint = folder / ".model.checkpoint.safetensors"
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}  # so small a run is faster so
     killed = subprocess.Popen(command, env=one_thread, stdout=subprocess.PIPE)
@@ -125,26 +159,35 @@ def test_the_program_goes_on_after_it_was_killed(folder):
 
 
 def test_a_loss_that_is_no_number_stops_the_run(images, cpu):
-    run = TrainingRun(images, TRAINING, cpu)
-    run.field.weights.fill_(float("nan"))
+    run = TrainingRun.alone(images, TRAINING, cpu)
+    run.workspace.field.weights.fill_(float("nan"))
     with pytest.raises(TrainingError, match="no longer a number"):
-        train(run)
+        list(steps(run))
+
+
+def test_a_buffer_that_holds_no_pixel_s_rays_stops_the_run(images, cpu):
+    """256 samples for rays that take up to 8192 each: the reason is named, and what to change."""
+    opaque = dataclasses.replace(images, rgba=np.maximum(images.rgba, np.uint8([0, 0, 0, 255])))
+    config = dataclasses.replace(TRAINING, steps=5, samples_per_step=256, march_steps=8192)
+    with pytest.raises(TrainingError, match="no pixel's rays find room.*samples_per_step"):
+        list(steps(TrainingRun.alone(opaque, config, cpu)))
 
 
 def test_a_step_with_an_infinite_gradient_is_skipped_and_counted(images, cpu):
-    run = TrainingRun(images, TRAINING, cpu)
-    before = run.field.weights.clone()
-    run.field.weight_gradient[3] = float("inf")
-    cpu.optimise(run.field, run.moments, run.clock, TRAINING)
-    assert torch.equal(run.field.weights, before)
-    assert int(run.moments.skipped) == 1
-    assert not run.field.weight_gradient.any()
+    run = TrainingRun.alone(images, TRAINING, cpu)
+    space = run.workspace
+    before = space.field.weights.clone()
+    space.field.weight_gradient[3] = float("inf")
+    space.backend.optimise(space.moments, space.clock, TRAINING)
+    assert torch.equal(space.field.weights, before)
+    assert int(space.moments.skipped) == 1
+    assert not space.field.weight_gradient.any()
 
 
 def test_a_model_file_is_enough_to_render(images, cpu, tmp_path):
     config = dataclasses.replace(TRAINING, steps=600)
-    run = TrainingRun(images, config, cpu)
-    train(run)
+    run = TrainingRun.alone(images, config, cpu)
+    list(steps(run))
     save_model(tmp_path / "m.safetensors", run, {"backend": "cpu"})
     model = load_model(tmp_path / "m.safetensors")
     assert model.config == config
@@ -205,6 +248,43 @@ def test_the_hull_holds_the_object_and_little_else(images):
     assert hull.visual_hull(opaque, 16, 1.0, [0.5] * 3).all()
 
 
+def test_the_hull_s_nearest_depth(images):
+    """A camera on the cube's diagonal sees its nearest corner sqrt(3)/2 before the middle."""
+    back = np.full(3, 1 / np.sqrt(3))
+    right = np.array([1.0, -1.0, 0.0]) / np.sqrt(2)
+    pose = np.column_stack([right, np.cross(back, right), back, 3 * back]).astype(np.float32)[None]
+    alone, cells = dataclasses.replace(images, pose=pose, rgba=images.rgba[:1]), torch.ones(16, 16, 16)
+    assert hull.nearest_depth(alone, cells, 0.5, [0.5] * 3) == pytest.approx(1.5 - math.sqrt(3) / 2, abs=1e-6)
+    cells[:4], cells[12:], cells[:, :4], cells[:, 12:], cells[:, :, :4], cells[:, :, 12:] = (0,) * 6
+    assert hull.nearest_depth(alone, cells, 0.5, [0.5] * 3) == pytest.approx(1.5 - math.sqrt(3) / 4, abs=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1.2, 1.3])
+def test_every_ray_that_meets_the_hull_can_be_drawn(scale):
+    """Rays through the pixels' middles and corners of a ball's views, marched through a hull that all views show."""
+    views, cells = dataclasses.replace(ball_images(around(6), size=SIZE), scale=scale), 16
+    placement = place(views, cells)
+    drawable = torch.zeros(len(views), SIZE, SIZE, dtype=torch.bool)
+    drawable.view(-1)[placement.pixels.long()] = True
+    edges = torch.arange(2 * SIZE + 1) / 2
+    for view, pose in enumerate(torch.as_tensor(views.pose)):
+        x, y = torch.meshgrid((edges - SIZE / 2) / views.focal, (SIZE / 2 - edges) / views.focal, indexing="xy")
+        direction = torch.nn.functional.normalize(torch.stack([x, y, -torch.ones_like(x)], -1) @ pose[:, :3].T, dim=-1)
+        t = torch.arange(0, 4, 0.25 / cells)[:, None, None, None]
+        point = pose[:, 3] * placement.scale + placement.offset + t * direction
+        inside = ((point >= 0) & (point < 1)).all(-1)
+        x, y, z = (point * cells).long().clamp(0, cells - 1).unbind(-1)
+        met = (placement.hull[x, y, z] & inside).any(0)  # at half pixels: pixel p's own are 2p, 2p + 1 and 2p + 2
+        met = torch.nn.functional.max_pool2d(met[None].float(), 3, 2)[0].bool()
+        assert not (met & ~drawable[view]).any() and not drawable[view].all()
+
+
+def test_a_camera_amid_the_hull_can_draw_every_pixel(images):
+    opaque = dataclasses.replace(images, rgba=np.maximum(images.rgba, np.uint8([0, 0, 0, 255])), scale=0.1)
+    near = dataclasses.replace(opaque, pose=images.pose * np.float32([1, 1, 1, 0.2]), scale=1.0)
+    assert len(place(near, 16).pixels) == near.rgba[..., 0].size
+
+
 @given(st.sampled_from(["steps", "huber"]), st.sampled_from([-1, "many", None, [], float("nan"), 1e12]))
 def test_bad_values_are_refused_by_path(key, value):
     with pytest.raises(UserError, match="train." + key):
@@ -224,6 +304,6 @@ def test_settings():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_auto_takes_the_cpu_where_there_is_no_gpu_and_forcing_the_gpu_says_why():
-    assert backends.name_of(backends.select("auto")) == "cpu"
+    assert backends.select("auto").NAME == "cpu"
     with pytest.raises(backends.BackendError, match="cuda"):
         backends.select("cuda")

@@ -57,7 +57,7 @@ def test_edited_comments_and_layout_rerun_nothing(project):
     for program in (project.root / "workflow_scripts").rglob("*.py"):
         program.write_text(program.read_text() + "\n# A thought.\n")
     for rules in (project.root / "rules").glob("*.smk"):
-        rules.write_text(rules.read_text().replace('"python ', '"python  ') + "\n# A thought.\n")
+        rules.write_text(rules.read_text().replace(" --object", "  --object") + "\n# A thought.\n")
     (project.root / "config" / "config.yaml").open("a").write("# A thought.\n")
     assert project.planned() == set()
 
@@ -204,6 +204,13 @@ def test_trainer_asks_for_a_gpu_where_it_uses_one(project, monkeypatch, backend,
     dry = project.snakemake("--dry-run", "--forceall", "--config", f"train={{backend: {backend}}}")
     for rule in GPU_RULES:
         assert re.search(rf"^rule {rule}:.*?[ ,]gpu=(\d)", dry.stdout, re.DOTALL | re.MULTILINE).group(1) == str(count)
+
+
+@pytest.mark.parametrize("rule", ["render", *GPU_RULES])
+def test_programs_are_told_how_many_threads_are_theirs(project, rule):
+    dry = project.snakemake("--dry-run", "--forceall", "--printshellcmds", "--set-threads", f"{rule}=1")
+    told = re.findall(rf"^\s*rule {rule}:.*?--threads (\d)", dry.stdout, re.DOTALL | re.MULTILINE)
+    assert told and set(told) == {"1"}, dry.stdout
 
 
 def test_the_machine_is_asked_for_its_gpus_once(project, monkeypatch, tmp_path):

@@ -7,9 +7,8 @@ from pathlib import Path
 from obj2ngp.common.files import naming, run_program
 from obj2ngp.common.settings import read_settings
 from obj2ngp.ngp import backends
-from obj2ngp.ngp.model_file import load_model
 from obj2ngp.ngp.settings import ViewSettings
-from obj2ngp.ngp.view_files import render_views
+from obj2ngp.ngp.threads import set_threads
 
 
 def parse(argv):
@@ -20,6 +19,7 @@ def parse(argv):
     parser.add_argument("--transforms", type=Path, required=True, help="cameras to render")
     parser.add_argument("--settings", default="{}", help="JSON object, see ViewSettings")
     parser.add_argument("--backend", default="auto", choices=("auto", *backends.NAMES))
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads to use (0: all)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     return parser.parse_args(argv)
 
@@ -27,6 +27,10 @@ def parse(argv):
 def main(argv):
     """Render as `argv` says. Raises UserError naming the object."""
     options = parse(argv)
+    set_threads(options.threads)
+    from obj2ngp.ngp import load_model  # later: PyTorch and numba read the environment as they load
+    from obj2ngp.ngp.view_files import render_views
+
     with naming(options.object):
         settings = read_settings(ViewSettings, options.settings)
         render_views(load_model(options.model), options.transforms, settings, options.backend, options.out)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from obj2ngp.common.files import naming, run_program
 from obj2ngp.ngp import backends
-from obj2ngp.ngp.train_object import train_object
+from obj2ngp.ngp.threads import set_threads
 
 
 def parse(argv):
@@ -16,6 +16,7 @@ def parse(argv):
     parser.add_argument("--renders", type=Path, required=True, help="folder with transforms_train.json")
     parser.add_argument("--settings", default="{}", help="JSON object: the `train` section of the configuration")
     parser.add_argument("--backend", default="auto", choices=("auto", *backends.NAMES))
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads to use (0: all)")
     parser.add_argument("--model", type=Path, required=True, help="model to write (.safetensors)")
     parser.add_argument("--log", type=Path, required=True, help="training log to write (.csv)")
     return parser.parse_args(argv)
@@ -24,6 +25,9 @@ def parse(argv):
 def main(argv):
     """Train as `argv` says. Raises UserError naming the object."""
     options = parse(argv)
+    set_threads(options.threads)
+    from obj2ngp.ngp.train_object import train_object  # later: PyTorch and numba read the environment as they load
+
     with naming(options.object):
         train_object(options.object, options.renders, options.settings, options.backend, options.model, options.log)
 

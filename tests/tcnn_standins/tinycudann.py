@@ -101,9 +101,9 @@ class Encoding(Module):
 
 
 def _grid_levels(config):
-    """(scale, resolution, entries) of each level, computed in single precision."""
+    """(scale, resolution, entries) of each level, in single precision throughout, as grid.h has it."""
     levels = []
-    growth = torch.tensor(math.log2(config["per_level_scale"]), dtype=torch.float32)
+    growth = torch.log2(torch.tensor(config["per_level_scale"], dtype=torch.float32))
     for level in range(config["n_levels"]):
         scale = float(torch.exp2(level * growth) * config["base_resolution"] - 1)
         resolution = int(math.ceil(scale)) + 1

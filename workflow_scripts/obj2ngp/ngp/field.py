@@ -14,7 +14,15 @@ import torch
 
 HASH_PRIMES = (1, 2654435761, 805459861)
 TABLE_INIT = 1e-4  # half-width of the uniform initialisation of the hash tables (Müller et al. 2022)
+# When vertices are counted, a level's growth is taken this much smaller: where `scale` is a whole number but for
+# rounding, single precision (tiny-cuda-nn's) and double then count alike.
+GROWTH_SLACK = 1e-6
 MAX_LOG_DENSITY = 15.0  # density is exp(min(x, this)): finite in fp32 and far beyond opaque
+
+
+def level_growth(network):
+    """b: the factor between the resolutions of two levels (Müller et al. 2022, equation 3)."""
+    return (network.finest_resolution / network.base_resolution) ** (1 / max(1, network.levels - 1))
 
 
 class GridLevels:
@@ -27,14 +35,10 @@ class GridLevels:
     """
 
     def __init__(self, network):
-        growth = (
-            math.exp(math.log(network.finest_resolution / network.base_resolution) / (network.levels - 1))
-            if network.levels > 1
-            else 1.0
-        )
-        table = 1 << network.table_log2
-        scale = [network.base_resolution * growth**level - 1.0 for level in range(network.levels)]
-        resolution = [int(math.ceil(s)) + 1 for s in scale]
+        growth, table = level_growth(network), 1 << network.table_log2
+        scales = lambda growth: [network.base_resolution * growth**level - 1.0 for level in range(network.levels)]  # noqa: E731
+        scale = scales(growth)
+        resolution = [int(math.ceil(s)) + 1 for s in scales(growth * (1 - GROWTH_SLACK))]
         sizes = [min(-(-(r**3) // 8) * 8, table) for r in resolution]  # whole multiples of 8, as tiny-cuda-nn has it
         self.scale = torch.tensor(scale, dtype=torch.float32)
         self.resolution = torch.tensor(resolution, dtype=torch.int32)
@@ -69,29 +73,38 @@ class Field:
     compute_weights  likewise
     table_gradient   (entries, features) in the arithmetic type, times the backend's loss scale
     weight_gradient  (n,) float32, times the backend's loss scale
+
+    All are zero until `start` or `load`.
     """
 
-    def __init__(self, network, seed, dtype=torch.float32, device="cpu"):
+    def __init__(self, network, dtype=torch.float32, device="cpu"):
         self.network = network
         self.dtype = dtype
         self.device = torch.device(device)
-        self.levels = GridLevels(network)
+        self.levels = GridLevels(network).to(device)
         self.density_shapes, self.color_shapes = mlp_shapes(network)
-        # NumPy draws the initial values: they are the same for every backend, device and torch version.
-        generator = np.random.default_rng(seed)
-        table = generator.uniform(-TABLE_INIT, TABLE_INIT, (self.levels.entries, network.features))
-        weights = [
-            generator.uniform(-1, 1, shape) * math.sqrt(6.0 / sum(shape))  # Glorot & Bengio 2010
-            for shape in self.density_shapes + self.color_shapes
-        ]
-        self.levels.to(device)
-        self.table = torch.from_numpy(table.astype(np.float32)).to(device)
-        self.weights = torch.from_numpy(np.concatenate([w.ravel() for w in weights]).astype(np.float32)).to(device)
+        self.table = torch.zeros(self.levels.entries, network.features, device=device)
+        shapes = self.density_shapes + self.color_shapes
+        self.weights = torch.zeros(sum(rows * columns for rows, columns in shapes), device=device)
         single = dtype == torch.float32
         self.compute_table = self.table if single else self.table.to(dtype)
         self.compute_weights = self.weights if single else self.weights.to(dtype)
         self.table_gradient = torch.zeros_like(self.compute_table)
         self.weight_gradient = torch.zeros_like(self.weights)
+
+    def start(self, seed):
+        """Draws the parameters as they are before the first step of a run with `seed`; clears the gradients."""
+        # NumPy draws them: they are the same for every backend, device and torch version.
+        generator = np.random.default_rng(seed)
+        table = generator.uniform(-TABLE_INIT, TABLE_INIT, self.table.shape)
+        weights = [
+            generator.uniform(-1, 1, shape) * math.sqrt(6.0 / sum(shape))  # Glorot & Bengio 2010
+            for shape in self.density_shapes + self.color_shapes
+        ]
+        flat = np.concatenate([w.ravel() for w in weights])
+        self.load(torch.from_numpy(table.astype(np.float32)), torch.from_numpy(flat.astype(np.float32)))
+        self.table_gradient.zero_()
+        self.weight_gradient.zero_()
 
     def load(self, table, weights):
         """Copies master parameters in, and into the working copies."""

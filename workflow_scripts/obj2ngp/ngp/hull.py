@@ -57,10 +57,24 @@ def _any_inside(mask, left, right, top, bottom):
     return total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left] > 0
 
 
+def nearest_depth(images, hull, scale, offset):
+    """How far in front of a camera the hull begins, at least: its smallest depth in any view, in edges of the cube.
+
+    The depth of the box around the hull (G,G,G) is taken, least at one of its corners; negative where some camera
+    has a corner behind it.
+    """
+    cells = hull.nonzero().cpu()
+    bounds = torch.stack([cells.min(0).values, cells.max(0).values + 1], 1) / len(hull)
+    corners = torch.cartesian_prod(*bounds)
+    pose = torch.as_tensor(images.pose)
+    camera = pose[:, :, 3] * scale + torch.as_tensor(offset)
+    return float(((camera[:, None] - corners) * pose[:, None, :, 2]).sum(-1).min())  # the camera looks along -z
+
+
 def drawable_pixels(images, reach):
     """Flat indices (int32) of the pixels whose rays can meet the hull.
 
-    reach  how many pixels the hull may lie beyond the silhouette
+    reach  pixels that the hull may lie beyond the silhouette
     """
     before, after = math.ceil(reach), math.floor(reach)  # whole pixels, counted from a pixel's corner
     near = torch.as_tensor(images.rgba[..., 3] > 0)

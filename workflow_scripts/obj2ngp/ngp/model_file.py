@@ -1,9 +1,8 @@
-"""Trained models and checkpoints as safetensors files: tensors, and JSON in the header under `obj2ngp`."""
+"""Trained models as safetensors files: tensors, and JSON in the header under `obj2ngp`."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 
 import numpy as np
@@ -15,7 +14,8 @@ from obj2ngp.common.files import UserError, atomic_path
 
 from .buffers import OccupancyGrid
 from .config import TrainConfig, from_dict
-from .field import Field
+from .field import Field, GridLevels
+from .rendering import Renderer
 
 HEADER = "obj2ngp"
 
@@ -41,85 +41,86 @@ class Model:
     scale: float
     offset: torch.Tensor
     header: dict
+    _renderers: dict = dataclasses.field(default_factory=dict, repr=False, compare=False)
+
+    def query(self, positions, directions, backend="auto"):
+        """The field at points of the world, as rendering meets it.
+
+        positions   (N,3), world units; tensor or array
+        directions  (N,3), in which one looks; of any length but zero
+        backend     'auto', or a backend's name: what evaluates the field
+        Returns float32 tensors on the backend's device: density (N,), per world unit, and colour (N,3), sRGB in
+        [0,1]. Density is 0 outside the unit cube and in cells that the occupancy grid leaves out; the colour there
+        has no meaning. Raises BackendError.
+        """
+        if backend not in self._renderers:
+            self._renderers[backend] = Renderer(self, backend)
+        return self._renderers[backend].query(positions, directions)
 
     def field(self, backend):
         """A Field with these parameters, for `backend`."""
-        field = Field(self.config.network, 0, backend.DTYPE, backend.DEVICE)
+        field = Field(self.config.network, backend.DTYPE, backend.DEVICE)
         field.load(self.table, self.weights)
         return field
 
     def grid(self, device):
-        """The OccupancyGrid."""
-        return OccupancyGrid(self.config.occupancy, self.occupied, device)
+        """An OccupancyGrid to march through."""
+        grid = OccupancyGrid(self.config.occupancy, device)
+        grid.occupied.copy_(self.occupied.reshape(-1))
+        return grid
 
 
 def save_model(path, run, header):
     """Writes the result of a TrainingRun; `header` adds to what the run itself says. Atomic."""
-    shape = (run.grid.resolution,) * 3
-    bits = np.packbits(run.grid.occupied.cpu().numpy())
-    tensors = {"table": run.field.table.cpu().numpy(), "weights": run.field.weights.cpu().numpy(), "occupied": bits}
+    field, grid, placement = run.workspace.field, run.workspace.grid, run.placement
+    bits = np.packbits(grid.occupied.cpu().numpy())
+    tensors = {"table": field.table.cpu().numpy(), "weights": field.weights.cpu().numpy(), "occupied": bits}
     content = {
         "config": dataclasses.asdict(run.config),
-        "scale": float(run.scale),
-        "offset": [float(x) for x in run.offset],
-        "occupancy_shape": shape,
-        "steps": int(run.clock.step),
-        "skipped_steps": int(run.moments.skipped),
+        "scale": placement.scale,
+        "offset": [float(x) for x in placement.offset],
+        "occupancy_shape": (grid.resolution,) * 3,
+        "steps": int(run.workspace.clock.step),
+        "skipped_steps": int(run.workspace.moments.skipped),
         "training_seconds": run.seconds,
         **header,
     }
-    _save(path, tensors, content)
+    save_tensors(path, tensors, content)
 
 
 def load_model(path):
     """The Model in a file. Raises ModelError."""
-    tensors, header = _load(path)
+    tensors, header = load_tensors(path)
     try:
         shape = header["occupancy_shape"]
         occupied = np.unpackbits(tensors["occupied"], count=int(np.prod(shape))).reshape(shape).astype(bool)
+        config = from_dict(header["config"])
+        wanted = (GridLevels(config.network).entries, config.network.features)
+        if tensors["table"].shape != wanted:
+            message = "{}: its hash table has shape {}, its settings make {} in this version"
+            raise ModelError(message.format(path, tensors["table"].shape, wanted))
         return Model(
             table=torch.from_numpy(tensors["table"]),
             weights=torch.from_numpy(tensors["weights"]),
             occupied=torch.from_numpy(occupied),
-            config=from_dict(header["config"]),
+            config=config,
             scale=header["scale"],
             offset=torch.tensor(header["offset"]),
             header=header,
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError) as error:
         raise ModelError("{}: not a usable model: {!r}".format(path, error)) from error
 
 
-def save_checkpoint(path, run, data_key, rows):
-    """Writes all that an interrupted run needs to go on, and its log's `rows` so far. Atomic."""
-    tensors = {name: tensor.cpu().numpy() for name, tensor in run.state().items()}
-    _save(path, tensors, {"key": _run_key(run, data_key), "seconds": run.seconds, "rows": rows})
-
-
-def restore_checkpoint(path, run, data_key):
-    """Puts `run` where the checkpoint at `path` stands and returns the log's rows up to there.
-
-    None if the checkpoint belongs to other settings or data. Raises ModelError.
-    """
-    tensors, header = _load(path)
-    if header.get("key") != _run_key(run, data_key):
-        return None
-    run.restore({name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, header["seconds"])
-    return header["rows"]
-
-
-def _run_key(run, data_key):
-    content = json.dumps([dataclasses.asdict(run.config), run.backend.__name__, data_key], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _save(path, tensors, header):
+def save_tensors(path, tensors, header):
+    """Writes arrays by name, and a JSON-able header. Atomic."""
     with atomic_path(path) as temporary:
         arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
         temporary.write_bytes(save(arrays, {HEADER: json.dumps(header)}))
 
 
-def _load(path):
+def load_tensors(path):
+    """(arrays by name, header) that `save_tensors` wrote. Raises ModelError."""
     try:
         with safe_open(str(path), framework="numpy") as file:
             metadata = file.metadata() or {}

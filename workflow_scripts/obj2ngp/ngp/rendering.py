@@ -9,6 +9,7 @@ import torch
 
 from . import backends
 from .buffers import Rays, Samples
+from .turn import turn
 
 RAYS_PER_CHUNK = {"cpu": 1 << 13, "cuda": 1 << 18}
 SAMPLES_PER_RAY = 16  # sample buffer of a chunk; a chunk that needs more is split
@@ -18,15 +19,14 @@ class Renderer:
     """Renders views of a model.
 
     model          ngp.model_file.Model
-    backend        'auto', or a backend's name
+    backend        'auto', a backend's name, or its class
     supersampling  rays along each edge of a pixel; their mean is the pixel
     """
 
     def __init__(self, model, backend="auto", supersampling=2):
-        self.backend = backends.select(backend) if isinstance(backend, str) else backend
-        device, dtype = self.backend.DEVICE, self.backend.DTYPE
+        backend = backends.select(backend) if isinstance(backend, str) else backend
+        device, dtype = backend.DEVICE, backend.DTYPE
         self.model, self.supersampling = model, supersampling
-        self.field = model.field(self.backend)
         self.grid = model.grid(device)
         self.spread = model.config.pixel_jitter
         self.step_size = math.sqrt(3) / model.config.march_steps
@@ -34,7 +34,7 @@ class Renderer:
         capacity = self.rays.capacity * SAMPLES_PER_RAY
         self.samples = Samples(capacity, model.config.network, dtype, device, training=False)
         self.rays.jitter.fill_(0.5)
-        self.backend.prepare(self.field, self.samples)
+        self.backend = backend(model.field(backend), capacity, training=False)
 
     def render_views(self, poses, width, height, focal, center=None):
         """Renders views one after another, many in one go where they are small; a generator.
@@ -49,9 +49,39 @@ class Renderer:
         size, chunk = height * width, max(1, self.rays.capacity // self.supersampling**2)
         for some in poses.split(max(1, chunk // size)):
             pixels = torch.arange(len(some) * size, device=poses.device).split(chunk)
-            images = torch.cat([self._pixels(some, part, width, size, focal, center).cpu() for part in pixels])
+            with turn():
+                images = torch.cat([self._pixels(some, part, width, size, focal, center).cpu() for part in pixels])
             for image in images.view(-1, height, width, 5).numpy():
                 yield image[..., :3], image[..., 3], image[..., 4]
+
+    def query(self, positions, directions):
+        """(density (N,), colour (N,3)) at world positions (N,3), seen along directions (N,3); see Model.query."""
+        device = self.rays.origin.device
+        positions, directions = (
+            torch.as_tensor(x, dtype=torch.float32, device=device) for x in (positions, directions)
+        )
+        inside = positions * self.model.scale + self.model.offset.to(device)
+        directions = torch.nn.functional.normalize(directions, dim=1)
+        parts = zip(inside.split(self.rays.capacity), directions.split(self.rays.capacity))
+        results = [self._field_at(*part) for part in parts]
+        density, rgb = (torch.cat(values) for values in zip(*results)) if results else (inside[:, 0], inside)
+        cell = (inside * self.grid.resolution).long().clamp(0, self.grid.resolution - 1)
+        x, y, z = cell.unbind(1)
+        occupied = self.grid.occupied[(x * self.grid.resolution + y) * self.grid.resolution + z] > 0
+        met = ((inside >= 0) & (inside <= 1)).all(1) & occupied
+        return torch.where(met, density * self.model.scale, torch.zeros_like(density)), rgb
+
+    def _field_at(self, positions, directions):
+        """(density (n,), colour (n,3)) of points of the unit cube: n rays of one sample each."""
+        rays, samples, n = self.rays, self.samples, len(positions)
+        each = torch.arange(n, dtype=torch.int32, device=positions.device)
+        rays.direction[:n], samples.position[:n] = directions, positions.clamp(0, 1)
+        rays.first[:n], rays.count[:n], samples.ray[:n] = each, 1, each
+        rays.active.fill_(n)
+        samples.count.fill_(n)
+        self.backend.encode(samples)
+        self.backend.evaluate(rays, samples, self.step_size)
+        return samples.density[:n].clone(), samples.rgb[:n].clone()
 
     def _pixels(self, poses, pixels, width, size, focal, center):
         """(P,5): rgb, opacity and depth of pixels, given by flat indices into (V,H,W); size is H*W."""
@@ -83,8 +113,8 @@ class Renderer:
             half = active // 2
             parts = (slice(None, half), slice(half, None))
             return torch.cat([self._trace(origin[part], direction[part]) for part in parts])
-        backend.encode(self.field, samples)
-        backend.evaluate(self.field, rays, samples, self.step_size)
+        backend.encode(samples)
+        backend.evaluate(rays, samples, self.step_size)
         backend.composite(rays, samples, self.step_size)
         opacity = 1 - rays.transmittance[:active, None]
         depth = rays.depth[:active, None] / opacity.clamp(min=1e-6) * (opacity > 0) / self.model.scale

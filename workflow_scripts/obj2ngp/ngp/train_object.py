@@ -1,7 +1,6 @@
 """One object's training, from its images to the model and the log, with checkpoints between."""
 
 import csv
-import hashlib
 import platform
 import time
 
@@ -16,9 +15,12 @@ from obj2ngp.common.settings import read_mapping
 from obj2ngp.views.reading import read_images
 
 from . import backends
+from .checkpoint import restore_checkpoint, run_key, save_checkpoint
 from .config import resolve
-from .model_file import restore_checkpoint, save_checkpoint, save_model
-from .training import TrainingRun, train
+from .model_file import ModelError, save_model
+from .training import TrainingRun, steps
+from .turn import turn
+from .workspace import workspace_for
 
 CHECKPOINT_SECONDS = 5.0  # between two checkpoints: a killed run loses less than this
 LOG_COLUMNS = ("step", "seconds", "loss", "psnr", "samples", "rays", "learning_rate")
@@ -87,42 +89,36 @@ def train_object(name, renders, settings, backend_name, model, log):
     backend = backends.select(backend_name)
     images = read_images(renders / "transforms_train.json")
     height, width = images.rgba.shape[1:3]
-    config = resolve(read_mapping(settings), backends.name_of(backend), len(images), max(width, height))
+    config = resolve(read_mapping(settings), backend.NAME, len(images), max(width, height))
     print(
         "backend {}: {}, {} views of {}x{}, {} steps".format(
-            backends.name_of(backend), backend.describe(), len(images), width, height, config.steps
+            backend.NAME, backend.describe(), len(images), width, height, config.steps
         ),
         flush=True,
     )
-    run = TrainingRun(images, config, backend)
-
-    data_key = hashlib.sha256(images.rgba.tobytes() + images.pose.tobytes()).hexdigest()
     checkpoint = model.with_name("." + model.stem + ".checkpoint.safetensors")
     reporter = Reporter(config.steps, name)
-    if checkpoint.exists():
-        former = restore_checkpoint(checkpoint, run, data_key)
-        if former is None:
-            print("{}: belongs to other settings or images; beginning anew".format(checkpoint), flush=True)
-        else:
-            reporter.rows = former
-            print("going on from step {} of {}".format(int(run.clock.step), checkpoint), flush=True)
-
-    saved = time.monotonic()
-
-    def save(run):
-        nonlocal saved
-        if time.monotonic() - saved > CHECKPOINT_SECONDS:
-            save_checkpoint(checkpoint, run, data_key, reporter.rows)
-            saved = time.monotonic()
-
-    with reporter.progress:
-        train(run, reporter, save)
+    with turn(), reporter.progress:
+        run = TrainingRun(images, config, workspace_for(config, backend))
+        key = run_key(run, images)
+        if checkpoint.exists():
+            try:
+                reporter.rows = restore_checkpoint(checkpoint, run, key)
+                print("going on from step {} of {}".format(int(run.workspace.clock.step), checkpoint), flush=True)
+            except ModelError as error:
+                print("{}; beginning anew".format(error), flush=True)
+        saved = time.monotonic()
+        for row in steps(run):
+            reporter(row)
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                save_checkpoint(checkpoint, run, key, reporter.rows)
+                saved = time.monotonic()
     write_log(log, reporter.rows)
     save_model(
         model,
         run,
         {
-            "backend": backends.name_of(backend),
+            "backend": backend.NAME,
             "device": backend.describe(),
             "versions": versions(),
             "views": len(images),

@@ -14,15 +14,15 @@ from .video import encode
 FIRST_AZIMUTH = 55.0  # degrees: the first frame sees ShapeNet's models obliquely from the front
 
 
-def orbit_poses(settings, center=(0, 0, 0)):
+def orbit_poses(settings, center=(0, 0, 0), unit=1.0):
     """(frames, 4, 4): camera-to-world, OpenGL axes, of one turn about the z axis through `center`.
 
-    Equal steps, anticlockwise from above; the last camera stands one step before the first, so that
-    the loop has no frame twice.
+    `unit` is the length in world units of the unit cube's edge, in which settings.radius counts. Equal steps,
+    anticlockwise from above; the last camera stands one step before the first, so that the loop has no frame twice.
     """
     azimuths = np.radians(FIRST_AZIMUTH + 360 * np.arange(settings.frames) / settings.frames)
     elevation = math.radians(settings.elevation)
-    return np.stack([orbit_pose(azimuth, elevation, settings.radius, center) for azimuth in azimuths])
+    return np.stack([orbit_pose(azimuth, elevation, settings.radius * unit, center) for azimuth in azimuths])
 
 
 def render_orbit(model, backend, settings):
@@ -31,7 +31,7 @@ def render_orbit(model, backend, settings):
     center = (0.5 - np.asarray(model.offset)) / model.scale  # of the unit cube, in the world
     focal = focal_length(settings.size, math.radians(settings.fov))
     begin = time.perf_counter()
-    views = renderer.render_views(orbit_poses(settings, center), settings.size, settings.size, focal)
+    views = renderer.render_views(orbit_poses(settings, center, 1 / model.scale), settings.size, settings.size, focal)
     for index, (rgb, opacity, _) in enumerate(views):
         print(f"frame {index + 1} of {settings.frames} after {time.perf_counter() - begin:.2f} s", flush=True)
         yield on_white(rgb, opacity)

@@ -32,6 +32,13 @@ class Project:
 
     seed: int = setting(0, "cameras, rendering noise and training follow from it", 0, LARGEST_SEED)
     results: str = setting("results", "folder of the results, without `{` and `}`")
+    workers: bool = setting(
+        True, "run jobs in warm worker processes; `false`: start a process for each. Results do not depend on it"
+    )
+    worker_idle: float = setting(60.0, "seconds that a worker waits for its next job before it ends", 1, 86400)
+    jobs_per_gpu: int = setting(
+        3, "jobs that share a graphics card: they compute in turn, while others of them read, encode and write", 1, 16
+    )
     trainer_environment: str = setting(
         "ngp",
         "conda environment of the trainer's programs, used with `--sdm conda`",
@@ -168,6 +175,11 @@ class Settings:
             if item.overrides not in self._resolved:
                 source = f"object {item.name}"
                 self._resolved[item.overrides] = Resolved(_overridden(values, item.overrides, source), source)
+
+    @property
+    def backends(self):
+        """The backends that objects have in their settings, `auto` as it stands."""
+        return {resolved.configuration.train.backend for resolved in self._resolved.values()}
 
     def of(self, name):
         """What is `Resolved` for the object `name`."""

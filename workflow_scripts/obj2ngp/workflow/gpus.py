@@ -1,18 +1,18 @@
-"""Graphics cards that no other job of the user holds.
+"""Graphics cards, and the room on them for jobs of this user.
 
-Standard library only and valid for Python 3.8: a job's prefix runs in the trainer's environment.
+Standard library only, Python 3.8, quick to import: every job starts with it.
 """
 
-import fcntl
 import functools
-import getpass
 import os
-import subprocess
-import tempfile
+import sys
 import time
-from pathlib import Path
 
-from obj2ngp.common.files import UserError
+from obj2ngp.common.runtime import TURN, private_folder, try_lock
+
+CARDS = "OBJ2NGP_GPUS"  # environment: names of the cards to use, separated by commas
+JOBS_PER_CARD = "OBJ2NGP_JOBS_PER_GPU"  # environment: how many jobs may share a card
+POLL_SECONDS = 0.02
 
 
 @functools.lru_cache(maxsize=None)
@@ -21,6 +21,8 @@ def visible_gpus():
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
+    import subprocess  # slower to import than a job may start; Snakemake asks once and names the cards in CARDS
+
     query = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
     try:
         return subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()
@@ -28,40 +30,29 @@ def visible_gpus():
         return []
 
 
-def take(count, gpus, folder):
-    """Hold `count` of `gpus` by locks in `folder` and return their names; None if too few are free.
+def take_slot():
+    """Wait for room on a card, and make this card the only one that this process and what it becomes can see.
 
-    The locks last until this process, and whatever it becomes by `exec`, has ended.
+    The room is held through a locked file until this process, and whatever it becomes by `exec`, has ended. Returns
+    the card's name. Raises LookupError where there is no card.
     """
-    held = {}
-    for name in gpus:
-        lock = os.open(str(folder / name.replace("/", "_")), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            continue
-        held[name] = lock
-        if len(held) == count:
-            for lock in held.values():
-                os.set_inheritable(lock, True)
-            return list(held)
-    for lock in held.values():
-        os.close(lock)
-    return None
-
-
-def wait_for(count):
-    """The names of `count` visible cards, held until this process and what it becomes has ended. Raises UserError."""
-    gpus = visible_gpus()
-    if len(gpus) < count:
-        raise UserError("{} GPU(s) wanted, {} visible".format(count, len(gpus)))
+    named = os.environ.get(CARDS)
+    cards = named.split(",") if named else visible_gpus()
+    if not cards:
+        raise LookupError("a graphics card is wanted, and none is visible")
     # Inside a SLURM job the cards are numbered anew, so that names mean something only there.
-    scope = "obj2ngp-gpus-{}-{}".format(getpass.getuser(), os.environ.get("SLURM_JOB_ID", "0"))
-    folder = Path(tempfile.gettempdir(), scope)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    chosen = take(count, gpus, folder)
-    while chosen is None:
-        time.sleep(0.5)
-        chosen = take(count, gpus, folder)
-    return chosen
+    folder = private_folder("gpus-" + os.environ.get("SLURM_JOB_ID", "0"))
+    slots = [(card, room) for room in range(int(os.environ.get(JOBS_PER_CARD) or 1)) for card in cards]
+    waiting = False
+    while True:
+        for card, room in slots:
+            held = try_lock(os.path.join(folder, "{}-{}".format(card.replace("/", "_"), room)))
+            if held is not None:
+                os.set_inheritable(held, True)
+                os.environ["CUDA_VISIBLE_DEVICES"] = card
+                os.environ[TURN] = os.path.join(folder, card.replace("/", "_") + ".turn")
+                return card
+        if not waiting:
+            print("waiting for room on GPU " + ", ".join(cards), file=sys.stderr, flush=True)
+            waiting = True
+        time.sleep(POLL_SECONDS)

@@ -15,7 +15,7 @@ MARGIN = 2  # between an estimated time and the limit
 # Blender 4.5 on a CPU.
 RENDER_MB, RENDER_MINUTES = 3000, 10  # import, mesh and textures of a large model
 SAMPLE_SECONDS = 4e-7  # a sample of a pixel: 24 views of 128x128 at 64 samples in 10 core-seconds
-RENDER_PIXEL_BYTES = 800  # 1024x1024 with denoising: 770 MB more than 128x128
+RENDER_PIXEL_BYTES = 800  # at most: 1024x1024 needed 770 MB more than 128x128
 
 # The trainer. Host memory does not depend on the device, on which the buffers lie as well.
 TRAINER_MB, TRAINER_MINUTES = 3000, 5  # PyTorch, a CUDA context, numba's compilation

@@ -4,8 +4,12 @@ Entries without a gradient keep their value and moments: in one step most of a t
 step with a gradient that is no finite number is skipped and counted, without the host's knowing.
 """
 
+import math
+
 import triton
 import triton.language as tl
+
+ADAM_BLOCK = 512  # parameters of a program
 
 
 @triton.jit
@@ -16,7 +20,7 @@ def not_finite(gradient_ptr, start, n, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def check(table_gradient_ptr, weight_gradient_ptr, bad_ptr, table_size, weight_size, BLOCK: tl.constexpr):
+def check_kernel(table_gradient_ptr, weight_gradient_ptr, bad_ptr, table_size, weight_size, BLOCK: tl.constexpr):
     """Sets `bad` (1,) if a gradient is infinite or no number."""
     weight_blocks = tl.cdiv(weight_size, BLOCK)
     block = tl.program_id(0)
@@ -64,7 +68,7 @@ def update(
 
 
 @triton.jit(do_not_specialize=["steps"])
-def adam(
+def adam_kernel(
     table_ptr,
     compute_table_ptr,
     table_gradient_ptr,
@@ -139,8 +143,48 @@ def adam(
 
 
 @triton.jit
-def advance(step_ptr, skipped_ptr, bad_ptr):
+def advance_kernel(step_ptr, skipped_ptr, bad_ptr):
     """Ends the step: counts it, and whether it was skipped."""
     tl.store(step_ptr, tl.load(step_ptr) + 1)
     tl.store(skipped_ptr, tl.load(skipped_ptr) + tl.load(bad_ptr))
     tl.store(bad_ptr, 0)
+
+
+def optimise(field, moments, clock, config, loss_scale, bad):
+    """See Backend.optimise. `bad` (1,) int32 is zero before and after: scratch that no other kernel touches."""
+    table_size, weight_size = field.table.numel(), field.weights.numel()
+    programs = (triton.cdiv(table_size, ADAM_BLOCK) + triton.cdiv(weight_size, ADAM_BLOCK),)
+    check_kernel[programs](
+        table_gradient_ptr=field.table_gradient,
+        weight_gradient_ptr=field.weight_gradient,
+        bad_ptr=bad,
+        table_size=table_size,
+        weight_size=weight_size,
+        BLOCK=ADAM_BLOCK,
+    )
+    adam_kernel[programs](
+        table_ptr=field.table,
+        compute_table_ptr=field.compute_table,
+        table_gradient_ptr=field.table_gradient,
+        table_first_ptr=moments.table_first,
+        table_second_ptr=moments.table_second,
+        table_size=table_size,
+        weights_ptr=field.weights,
+        compute_weights_ptr=field.compute_weights,
+        weight_gradient_ptr=field.weight_gradient,
+        weights_first_ptr=moments.weights_first,
+        weights_second_ptr=moments.weights_second,
+        weight_size=weight_size,
+        step_ptr=clock.step,
+        rate_ptr=clock.learning_rate,
+        steps=len(clock.learning_rate),
+        bad_ptr=bad,
+        beta1=config.beta1,
+        beta2=config.beta2,
+        log2_beta1=math.log2(max(config.beta1, 1e-30)),
+        log2_beta2=math.log2(max(config.beta2, 1e-30)),
+        unscale=1 / loss_scale,
+        decay=config.weight_decay,
+        BLOCK=ADAM_BLOCK,
+    )
+    advance_kernel[(1,)](step_ptr=clock.step, skipped_ptr=moments.skipped, bad_ptr=bad)

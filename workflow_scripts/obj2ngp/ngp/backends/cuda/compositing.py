@@ -1,5 +1,8 @@
 """Compositing along rays (Max 1995), the Huber loss of the result, and its gradient at every sample.
 
+With T_k the light left in front of sample k and d_k = density_k * step_size, the weight of a sample is
+w_k = T_k (1 - exp(-d_k)), and T_{k+1} = T_k exp(-d_k). A ray ends where T_k < MIN_TRANSMITTANCE.
+
 A program handles RAYS rays at a time and reads STEPS of their samples at once; sums along a ray are scans
 over the tile's rows. The rays in use are shared out among the programs: the buffer has room for far more.
 """
@@ -9,8 +12,10 @@ import math
 import triton
 import triton.language as tl
 
-from .. import MIN_TRANSMITTANCE
-from .rays import load_vector, store_vector
+from ..base import MIN_TRANSMITTANCE
+from .rays import load_vector, programs_of_rays, store_vector
+
+TRACE_RAYS, TRACE_STEPS = 4, 32  # tile of rays and samples of a program
 
 END = tl.constexpr(-math.log(MIN_TRANSMITTANCE))  # optical thickness at which a ray ends
 MAX_THICKNESS = tl.constexpr(32.0)  # of one sample: exp(-32) of the light passes; keeps sums of thickness exact
@@ -91,7 +96,7 @@ def composite_rays(
 
 
 @triton.jit
-def composite(
+def composite_kernel(
     active_ptr,
     first_ptr,
     count_ptr,
@@ -128,6 +133,31 @@ def composite(
         )
 
 
+def ray_arguments(rays, samples, step_size):
+    """What both kernels read of rays and samples, and what both write."""
+    return dict(
+        active_ptr=rays.active,
+        first_ptr=rays.first,
+        count_ptr=rays.count,
+        density_ptr=samples.density,
+        rgb_ptr=samples.rgb,
+        t_ptr=samples.t,
+        background_ptr=rays.background,
+        step_size=step_size,
+        color_ptr=rays.color,
+        transmittance_ptr=rays.transmittance,
+        depth_ptr=rays.depth,
+        RAYS=TRACE_RAYS,
+        STEPS=TRACE_STEPS,
+    )
+
+
+def composite(rays, samples, step_size, processors):
+    """See Backend.composite."""
+    grid = programs_of_rays(rays, TRACE_RAYS, processors)
+    composite_kernel[grid](**ray_arguments(rays, samples, step_size))
+
+
 @triton.jit
 def pixel_sum(values, PIXEL_RAYS: tl.constexpr):
     """The sum over the rays of its pixel, for each of the tile's rays (RAYS,)."""
@@ -148,7 +178,7 @@ def huber_slope(residual, threshold):
 
 
 @triton.jit
-def composite_loss(
+def composite_loss_kernel(
     active_ptr,
     first_ptr,
     count_ptr,
@@ -172,7 +202,7 @@ def composite_loss(
     RAYS: tl.constexpr,
     STEPS: tl.constexpr,
 ):
-    """What `composite` writes, the loss (R,), its gradients, and the list of the samples that have one.
+    """What `composite_kernel` writes, the loss (R,), its gradients, and the list of the samples that have one.
 
     A pixel is the mean of PIXEL_RAYS rays, and has no loss if one of them found no room.
 
@@ -234,3 +264,20 @@ def composite_loss(
             tl.store(alive_ptr + listed[:, None] + number, sample, mask=lit)
             in_front += tl.sum(weight * product, 1)
             passed += tl.sum(thickness, 1)
+
+
+def composite_loss(rays, samples, step_size, huber, loss_scale, processors):
+    """See Backend.composite_loss."""
+    samples.alive_count.zero_()
+    composite_loss_kernel[programs_of_rays(rays, TRACE_RAYS, processors)](
+        target_ptr=rays.target,
+        threshold=huber,
+        loss_scale=loss_scale,
+        loss_ptr=rays.loss,
+        d_density_ptr=samples.d_density,
+        d_rgb_ptr=samples.d_rgb,
+        alive_ptr=samples.alive,
+        alive_count_ptr=samples.alive_count,
+        PIXEL_RAYS=rays.supersampling**2,
+        **ray_arguments(rays, samples, step_size),
+    )

@@ -11,6 +11,11 @@ import triton.language as tl
 from ...field import HASH_PRIMES
 from .rays import load_vector
 
+ENCODING_BLOCK = 128  # samples of a program of the forward kernel
+# Lanes of a program of the backward kernel, and samples that each walks along. With as many lanes as threads, a thread
+# holds a whole table entry; with fewer its features would be added one by one.
+SCATTER_LANES, SCATTER_RUN = 128, 8
+
 PRIME_Y, PRIME_Z = tl.constexpr(HASH_PRIMES[1]), tl.constexpr(HASH_PRIMES[2])
 
 
@@ -41,7 +46,7 @@ def load_level(scale_ptr, resolution_ptr, offset_ptr, hashed_ptr, level):
 
 
 @triton.jit(do_not_specialize=["capacity"])
-def encode(
+def encode_kernel(
     position_ptr,
     count_ptr,
     table_ptr,
@@ -80,6 +85,33 @@ def encode(
     tl.store(place, total.to(encoding_ptr.dtype.element_ty), mask=mask[:, None] & (f < FEATURES)[None, :])
 
 
+def levels_of(field):
+    """What the kernels read of the field's GridLevels and NetworkConfig."""
+    levels, features = field.levels, field.network.features
+    return dict(
+        scale_ptr=levels.scale,
+        resolution_ptr=levels.resolution,
+        offset_ptr=levels.offset,
+        hashed_ptr=levels.hashed,
+        LEVELS=field.network.levels,
+        FEATURES=features,
+        FEATURE_BLOCK=triton.next_power_of_2(features),
+    )
+
+
+def encode(field, position, count, encoding):
+    """Writes the first `count` (1,) int32 rows of `encoding` (n, levels*features), of positions (n, 3)."""
+    encode_kernel[(triton.cdiv(len(encoding), ENCODING_BLOCK), field.network.levels)](
+        position_ptr=position,
+        count_ptr=count,
+        table_ptr=field.compute_table,
+        encoding_ptr=encoding,
+        capacity=len(encoding),
+        BLOCK=ENCODING_BLOCK,
+        **levels_of(field),
+    )
+
+
 @triton.jit
 def scatter(d_level_ptr, sums, x, y, z, upper, resolution, hashed, size, mask, FEATURES: tl.constexpr):
     """Adds to a level's gradient the sums of four of the corners of each cell: those with x + upper."""
@@ -96,7 +128,7 @@ def scatter(d_level_ptr, sums, x, y, z, upper, resolution, hashed, size, mask, F
 
 
 @triton.jit
-def encode_backward(
+def encode_backward_kernel(
     position_ptr,
     alive_ptr,
     alive_count_ptr,
@@ -151,3 +183,18 @@ def encode_backward(
             sums[3] * kept + above * fy[:, None],
         )
     scatter(d_level_ptr, sums, x, y, z, upper, resolution, hashed, size, lane >= 0, FEATURES)
+
+
+def encode_backward(field, samples):
+    """See Backend.encode_backward."""
+    blocks = triton.cdiv(samples.capacity, SCATTER_LANES // 2 * SCATTER_RUN)
+    encode_backward_kernel[(blocks, field.network.levels)](
+        position_ptr=samples.position,
+        alive_ptr=samples.alive,
+        alive_count_ptr=samples.alive_count,
+        d_encoding_ptr=samples.d_encoding,
+        d_table_ptr=field.table_gradient,
+        LANES=SCATTER_LANES,
+        RUN=SCATTER_RUN,
+        **levels_of(field),
+    )

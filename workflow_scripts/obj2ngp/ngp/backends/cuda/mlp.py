@@ -9,10 +9,11 @@ import triton
 import triton.language as tl
 
 from ...field import MAX_LOG_DENSITY
-from .rays import load_vector
+from .harmonics import sample_harmonics
 
 LOG_DENSITY_LIMIT = tl.constexpr(MAX_LOG_DENSITY)
-HARMONICS = tl.constexpr(16)  # columns of the tile of spherical harmonics, whatever the degree
+MLP_BLOCK, MLP_BACKWARD_BLOCK = 128, 64  # samples of a program
+MLP_PROGRAMS = 2  # programs a multiprocessor
 ELEMENTS_PER_WARP = 4096  # of all padded matrices: what a warp's registers hold as fp32 gradients
 
 
@@ -29,44 +30,6 @@ def backward_warps(network):
     density = (padded(n.levels * n.features) + (n.density_layers - 1) * width + outputs) * width
     color = (outputs + 16 + (n.color_layers - 1) * color_width + 16) * color_width
     return next((warps for warps in (4, 8) if density + color <= warps * ELEMENTS_PER_WARP), None)
-
-
-@triton.jit
-def spherical_harmonics(x, y, z, DEGREE: tl.constexpr):
-    """(S,16) fp16: real spherical harmonics of unit vectors up to DEGREE, zero beyond.
-
-    Ramamoorthi & Hanrahan 2001, with the signs of tiny-cuda-nn.
-    """
-    x, y, z = x[:, None], y[:, None], z[:, None]
-    k = tl.arange(0, HARMONICS)[None, :]
-    value = tl.where(k == 0, 0.28209479, 0.0 * x)
-    if DEGREE > 1:
-        value = tl.where(k == 1, -0.48860251 * y, value)
-        value = tl.where(k == 2, 0.48860251 * z, value)
-        value = tl.where(k == 3, -0.48860251 * x, value)
-    if DEGREE > 2:
-        value = tl.where(k == 4, 1.09254843 * x * y, value)
-        value = tl.where(k == 5, -1.09254843 * y * z, value)
-        value = tl.where(k == 6, 0.94617470 * z * z - 0.31539157, value)
-        value = tl.where(k == 7, -1.09254843 * x * z, value)
-        value = tl.where(k == 8, 0.54627422 * (x * x - y * y), value)
-    if DEGREE > 3:
-        value = tl.where(k == 9, 0.59004359 * y * (y * y - 3.0 * x * x), value)
-        value = tl.where(k == 10, 2.89061144 * x * y * z, value)
-        value = tl.where(k == 11, 0.45704580 * y * (1.0 - 5.0 * z * z), value)
-        value = tl.where(k == 12, 0.37317633 * z * (5.0 * z * z - 3.0), value)
-        value = tl.where(k == 13, 0.45704580 * x * (1.0 - 5.0 * z * z), value)
-        value = tl.where(k == 14, 1.44530572 * z * (x * x - y * y), value)
-        value = tl.where(k == 15, 0.59004359 * x * (3.0 * y * y - x * x), value)
-    return value.to(tl.float16)
-
-
-@triton.jit
-def sample_harmonics(ray_ptr, direction_ptr, i, mask, DEGREE: tl.constexpr):
-    """Spherical harmonics of the directions in which the samples `i` are seen."""
-    ray = tl.load(ray_ptr + i, mask=mask, other=0)
-    x, y, z = load_vector(direction_ptr, ray, mask)
-    return spherical_harmonics(x, y, z, DEGREE)
 
 
 @triton.jit
@@ -178,7 +141,7 @@ def density_of(raw):
 
 
 @triton.jit(do_not_specialize=["capacity"])
-def evaluate(
+def evaluate_kernel(
     encoding_ptr,
     ray_ptr,
     direction_ptr,
@@ -221,8 +184,60 @@ def evaluate(
             tl.store(rgb_ptr + i[:, None] * 3 + channel, tl.sigmoid(output), mask=mask[:, None] & (channel < 3))
 
 
+def sizes_of(network):
+    """The kernels' sizes for a NetworkConfig."""
+    return dict(
+        INPUTS=network.levels * network.features,
+        WIDTH=network.density_width,
+        LAYERS=network.density_layers,
+        GEOMETRY=network.geometry_features,
+        COLOR_WIDTH=network.color_width,
+        COLOR_LAYERS=network.color_layers,
+        DEGREE=network.sh_degree,
+    )
+
+
+def programs_of_samples(n, block, processors):
+    """The launch grid of programs that share out n samples, `block` at a time."""
+    return (min(MLP_PROGRAMS * processors, triton.cdiv(n, block)),)
+
+
+def evaluate(field, rays, samples, processors):
+    """Writes samples.density and rgb of the samples in use."""
+    evaluate_kernel[programs_of_samples(samples.capacity, MLP_BLOCK, processors)](
+        encoding_ptr=samples.encoding,
+        ray_ptr=samples.ray,
+        direction_ptr=rays.direction,
+        weights_ptr=field.compute_weights,
+        count_ptr=samples.count,
+        capacity=samples.capacity,
+        density_ptr=samples.density,
+        rgb_ptr=samples.rgb,
+        COLOR=True,
+        BLOCK=MLP_BLOCK,
+        **sizes_of(field.network),
+    )
+
+
+def evaluate_density(field, encoding, count, density, processors):
+    """Writes the first `count` (1,) int32 of `density` (n,), of the rows of `encoding` (n, levels*features)."""
+    evaluate_kernel[programs_of_samples(len(density), MLP_BLOCK, processors)](
+        encoding_ptr=encoding,
+        ray_ptr=count,  # this, direction_ptr and rgb_ptr are for colours only
+        direction_ptr=density,
+        weights_ptr=field.compute_weights,
+        count_ptr=count,
+        capacity=len(density),
+        density_ptr=density,
+        rgb_ptr=density,
+        COLOR=False,
+        BLOCK=MLP_BLOCK,
+        **sizes_of(field.network),
+    )
+
+
 @triton.jit
-def evaluate_backward(
+def evaluate_backward_kernel(
     encoding_ptr,
     ray_ptr,
     direction_ptr,
@@ -288,24 +303,21 @@ def evaluate_backward(
     add_hidden(d_weights_ptr + to_hidden, d_color_matrices, COLOR_WIDTH, 3)
 
 
-@triton.jit
-def color_inputs(
-    raw_ptr,
-    ray_ptr,
-    direction_ptr,
-    count_ptr,
-    capacity,
-    out_ptr,
-    GEOMETRY: tl.constexpr,
-    DEGREE: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
-    """out (S, GEOMETRY+DEGREE^2) fp16: the density MLP's outputs, then the spherical harmonics. For `wide`."""
-    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    mask = i < tl.minimum(tl.load(count_ptr), capacity)
-    row = out_ptr + i[:, None] * (GEOMETRY + DEGREE * DEGREE)
-    g, k = tl.arange(0, padded(GEOMETRY))[None, :], tl.arange(0, HARMONICS)[None, :]
-    raw_mask = mask[:, None] & (g < GEOMETRY)
-    tl.store(row + g, tl.load(raw_ptr + i[:, None] * GEOMETRY + g, mask=raw_mask, other=0.0), mask=raw_mask)
-    harmonics = sample_harmonics(ray_ptr, direction_ptr, i, mask, DEGREE)
-    tl.store(row + GEOMETRY + k, harmonics, mask=mask[:, None] & (k < DEGREE * DEGREE))
+def evaluate_backward(field, rays, samples, processors):
+    """See Backend.evaluate_backward. Raises OutOfResources on a GPU with too little shared memory."""
+    evaluate_backward_kernel[programs_of_samples(samples.capacity, MLP_BACKWARD_BLOCK, processors)](
+        encoding_ptr=samples.encoding,
+        ray_ptr=samples.ray,
+        direction_ptr=rays.direction,
+        weights_ptr=field.compute_weights,
+        alive_ptr=samples.alive,
+        alive_count_ptr=samples.alive_count,
+        d_density_ptr=samples.d_density,
+        d_rgb_ptr=samples.d_rgb,
+        d_encoding_ptr=samples.d_encoding,
+        d_weights_ptr=field.weight_gradient,
+        BLOCK=MLP_BACKWARD_BLOCK,
+        num_stages=1,
+        num_warps=backward_warps(field.network),
+        **sizes_of(field.network),
+    )

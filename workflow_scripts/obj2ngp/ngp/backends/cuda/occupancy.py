@@ -1,21 +1,25 @@
 """Kernels of the occupancy grid: which cells light reaches, and which are dense enough to sample.
 
-Shapes and indices as in ngp.buffers.OccupancyGrid. An update visits the next N of the grid's `cells`, going
-round; N is `visited`, and `cells` holds `total`.
+Shapes and indices as in ngp.buffers.OccupancyGrid; `total` (1,) is its cell_count. An update visits the next
+min(limit, total) of its `cells`, going round, and then decides by the rule of `base.keep_dense_cells`.
 """
+
+import math
 
 import triton
 import triton.language as tl
 
-from .. import STREAM_CELL
-from .compositing import load_rays, load_samples
-from .rays import grid_cell, hashed_words, load_vector, store_vector, unit
+from ..base import MEAN_SLACK, SEEN_DEPTH, STREAM_CELL
+from .compositing import TRACE_RAYS, TRACE_STEPS, load_rays, load_samples
+from .rays import grid_cell, hashed_words, load_vector, programs_of_rays, store_vector, unit
 
-CELL = tl.constexpr(STREAM_CELL)
+CELL, SLACK = tl.constexpr(STREAM_CELL), tl.constexpr(MEAN_SLACK)
+
+CELL_BLOCK = 256  # cells of a program
 
 
 @triton.jit
-def mark_seen(
+def mark_seen_kernel(
     active_ptr,
     first_ptr,
     count_ptr,
@@ -46,11 +50,32 @@ def mark_seen(
             passed += tl.sum(thickness, 1)
 
 
-@triton.jit(do_not_specialize=["total", "seed", "visited"])
-def visit(cells_ptr, cursor_ptr, step_ptr, total, seed, visited, resolution, position_ptr, BLOCK: tl.constexpr):
-    """A random point (N,3) in each cell visited."""
+def mark_seen(rays, samples, grid, clock, step_size, processors):
+    """See Backend.mark_seen."""
+    mark_seen_kernel[programs_of_rays(rays, TRACE_RAYS, processors)](
+        active_ptr=rays.active,
+        first_ptr=rays.first,
+        count_ptr=rays.count,
+        density_ptr=samples.density,
+        position_ptr=samples.position,
+        step_ptr=clock.step,
+        seen_ptr=grid.seen,
+        step_size=step_size,
+        behind=math.ceil(SEEN_DEPTH / grid.resolution / step_size),
+        resolution=grid.resolution,
+        RAYS=TRACE_RAYS,
+        STEPS=TRACE_STEPS,
+    )
+
+
+@triton.jit(do_not_specialize=["limit"])
+def visit_kernel(
+    cells_ptr, total_ptr, cursor_ptr, step_ptr, seed_ptr, limit, resolution, position_ptr, BLOCK: tl.constexpr
+):
+    """A random point (limit,3) in each cell visited."""
+    total, seed = tl.load(total_ptr), tl.load(seed_ptr)
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    mask = i < visited
+    mask = i < tl.minimum(limit, total)
     cell = tl.load(cells_ptr + (tl.load(cursor_ptr) + i) % total, mask=mask, other=0)
     x, y, z, _ = hashed_words(i, tl.load(step_ptr), seed, CELL)
     x = (cell // (resolution * resolution) + unit(x)) / resolution
@@ -59,13 +84,14 @@ def visit(cells_ptr, cursor_ptr, step_ptr, total, seed, visited, resolution, pos
     store_vector(position_ptr, i, x, y, z, mask)
 
 
-@triton.jit(do_not_specialize=["total", "visited"])
-def keep_maximum(
-    cells_ptr, cursor_ptr, density_ptr, total, visited, decay, grid_density_ptr, sum_ptr, any_ptr, BLOCK: tl.constexpr
+@triton.jit(do_not_specialize=["limit"])
+def keep_maximum_kernel(
+    cells_ptr, total_ptr, cursor_ptr, density_ptr, limit, decay, grid_density_ptr, sum_ptr, any_ptr, BLOCK: tl.constexpr
 ):
-    """The cells' density becomes the greater of its decayed self and the new one; clears `total_density`'s sum."""
+    """The cells' density becomes the greater of its decayed self and the new one; clears sum (1,) and any (1,)."""
+    total = tl.load(total_ptr)
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    mask = i < visited
+    mask = i < tl.minimum(limit, total)
     cell = tl.load(cells_ptr + (tl.load(cursor_ptr) + i) % total, mask=mask, other=0)
     old = tl.load(grid_density_ptr + cell, mask=mask, other=0.0)
     new = tl.load(density_ptr + i, mask=mask, other=0.0)
@@ -75,9 +101,12 @@ def keep_maximum(
         tl.store(any_ptr, 0)
 
 
-@triton.jit(do_not_specialize=["total"])
-def total_density(cells_ptr, grid_density_ptr, total, sum_ptr, BLOCK: tl.constexpr):
+@triton.jit
+def total_density_kernel(cells_ptr, total_ptr, grid_density_ptr, sum_ptr, BLOCK: tl.constexpr):
     """Adds up the density of all `cells`."""
+    total = tl.load(total_ptr)
+    if tl.program_id(0) * BLOCK >= total:
+        return
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     cell = tl.load(cells_ptr + i, mask=i < total, other=0)
     tl.atomic_add(sum_ptr, tl.sum(tl.load(grid_density_ptr + cell, mask=i < total, other=0.0), 0), sem="relaxed")
@@ -85,36 +114,33 @@ def total_density(cells_ptr, grid_density_ptr, total, sum_ptr, BLOCK: tl.constex
 
 @triton.jit
 def dense_cells(cells_ptr, grid_density_ptr, sum_ptr, total, threshold, BLOCK: tl.constexpr):
-    """(cells, whether they are in range, whether they are dense): at least the densest of all is.
-
-    The limit is no more than the mean; a hair's breadth below it, for the rounding of the sum.
-    """
+    """(cells, whether they are in range, whether they are dense)."""
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     mask = i < total
     cell = tl.load(cells_ptr + i, mask=mask, other=0)
     mean = tl.load(sum_ptr) / total.to(tl.float32)
-    limit = tl.minimum(threshold, mean * 0.99999)
+    limit = tl.minimum(threshold, mean * SLACK)
     return cell, mask, tl.load(grid_density_ptr + cell, mask=mask, other=0.0) >= limit
 
 
-@triton.jit(do_not_specialize=["total"])
-def occupy(
+@triton.jit
+def occupy_kernel(
     cells_ptr,
+    total_ptr,
     grid_density_ptr,
     seen_ptr,
     step_ptr,
     sum_ptr,
-    total,
     threshold,
-    warmup,
+    first_step,
     memory,
     occupied_ptr,
     any_ptr,
     BLOCK: tl.constexpr,
 ):
     """Marks the cells that are dense and were seen lately; `any` (1,) says whether there are any."""
-    step = tl.load(step_ptr)
-    if step < warmup:
+    step, total = tl.load(step_ptr), tl.load(total_ptr)
+    if (step < first_step) | (tl.program_id(0) * BLOCK >= total):
         return
     cell, mask, dense = dense_cells(cells_ptr, grid_density_ptr, sum_ptr, total, threshold, BLOCK)
     keep = dense & (tl.load(seen_ptr + cell, mask=mask, other=0) >= step - memory)
@@ -123,24 +149,73 @@ def occupy(
         tl.store(any_ptr, 1)
 
 
-@triton.jit(do_not_specialize=["total", "visited"])
-def finish_update(
+@triton.jit(do_not_specialize=["limit"])
+def finish_update_kernel(
     cells_ptr,
+    total_ptr,
     grid_density_ptr,
     step_ptr,
     cursor_ptr,
     sum_ptr,
     any_ptr,
-    total,
-    visited,
+    limit,
     threshold,
-    warmup,
+    first_step,
     occupied_ptr,
     BLOCK: tl.constexpr,
 ):
     """Where no cell was kept, keeps the dense ones, seen or not; moves the cursor on."""
+    total = tl.load(total_ptr)
     if tl.program_id(0) == 0:
-        tl.store(cursor_ptr, (tl.load(cursor_ptr) + visited) % total)
-    if (tl.load(step_ptr) >= warmup) & (tl.load(any_ptr) == 0):
+        tl.store(cursor_ptr, (tl.load(cursor_ptr) + tl.minimum(limit, total)) % total)
+    if (tl.load(step_ptr) >= first_step) & (tl.load(any_ptr) == 0):
         cell, mask, dense = dense_cells(cells_ptr, grid_density_ptr, sum_ptr, total, threshold, BLOCK)
         tl.store(occupied_ptr + cell, dense.to(tl.uint8), mask=mask)
+
+
+def visit(grid, clock, position):
+    """Writes a random point in each cell that an update visits into `position` (limit,3)."""
+    visit_kernel[(triton.cdiv(len(position), CELL_BLOCK),)](
+        cells_ptr=grid.cells,
+        total_ptr=grid.cell_count,
+        cursor_ptr=grid.cursor,
+        step_ptr=clock.step,
+        seed_ptr=clock.seed,
+        limit=len(position),
+        resolution=grid.resolution,
+        position_ptr=position,
+        BLOCK=CELL_BLOCK,
+    )
+
+
+def take(density, grid, clock, step_size, density_sum, any_kept):
+    """Ends an update: takes `density` (limit,) at the points of `visit`, decides which cells stay, moves the cursor.
+
+    density_sum (1,) float32 and any_kept (1,) int32 are scratch.
+    """
+    settings, limit = grid.config, len(density)
+    cells = dict(cells_ptr=grid.cells, total_ptr=grid.cell_count, grid_density_ptr=grid.density, BLOCK=CELL_BLOCK)
+    rule = dict(threshold=settings.threshold / step_size, first_step=settings.warmup, occupied_ptr=grid.occupied)
+    every_cell = (triton.cdiv(len(grid.cells), CELL_BLOCK),)
+    keep_maximum_kernel[(triton.cdiv(limit, CELL_BLOCK),)](
+        cursor_ptr=grid.cursor,
+        density_ptr=density,
+        limit=limit,
+        decay=settings.decay,
+        sum_ptr=density_sum,
+        any_ptr=any_kept,
+        **cells,
+    )
+    total_density_kernel[every_cell](sum_ptr=density_sum, **cells)
+    occupy_kernel[every_cell](
+        seen_ptr=grid.seen,
+        step_ptr=clock.step,
+        sum_ptr=density_sum,
+        memory=settings.memory,
+        any_ptr=any_kept,
+        **cells,
+        **rule,
+    )
+    finish_update_kernel[every_cell](
+        step_ptr=clock.step, cursor_ptr=grid.cursor, sum_ptr=density_sum, any_ptr=any_kept, limit=limit, **cells, **rule
+    )

@@ -1,15 +1,22 @@
-"""Kernels that draw training rays, and that march rays through the occupancy grid into the sample buffer."""
+"""Rays: drawing them through random pixels, and marching them through the occupancy grid (Müller et al. 2022, E.1).
+
+Sample k of a ray lies at t = near + (jitter + k) * step_size, where the ray is in the unit cube from `near` on; only
+samples in occupied cells are kept.
+"""
 
 import triton
 import triton.language as tl
 
-from .. import BUDGET_FILL, RAYS_PER_SAMPLE_START, STREAM_BACKGROUND, STREAM_PIXEL
+from ..base import BUDGET_FILL, MIN_RAYS, RAYS_PER_SAMPLE_START, STREAM_BACKGROUND, STREAM_PIXEL
 
-FILL = tl.constexpr(BUDGET_FILL)
+FILL, FEWEST = tl.constexpr(BUDGET_FILL), tl.constexpr(MIN_RAYS)
 START = tl.constexpr(RAYS_PER_SAMPLE_START)
 PIXEL, BACKGROUND = tl.constexpr(STREAM_PIXEL), tl.constexpr(STREAM_BACKGROUND)
-MIN_RAYS = tl.constexpr(64)
 FAR = tl.constexpr(1e9)
+
+DRAW_BLOCK = 256  # rays of a drawing program
+MARCH_RAYS, MARCH_STEPS = 4, 64  # tile of rays and steps of a marching program
+RAY_PROGRAMS = 8  # programs a multiprocessor that share out the rays
 
 
 @triton.jit
@@ -43,74 +50,6 @@ def hashed_words(index, step, seed, STREAM: tl.constexpr):
 
 
 @triton.jit
-def adapt_ray_count(active_ptr, asked_ptr, rays, samples, PIXEL_RAYS: tl.constexpr):
-    """Moves the number of rays half-way towards the one whose samples fill the buffer, in whole pixels."""
-    active, asked = tl.load(active_ptr).to(tl.float32), tl.load(asked_ptr).to(tl.float32)
-    wanted = active * (FILL * samples) / tl.maximum(asked, 1.0)
-    moved = tl.minimum(2.0 * active, 0.5 * (active + wanted))
-    chosen = tl.where(asked > 0.0, moved, tl.where(active > 0.0, active, START * samples))
-    chosen = tl.minimum(tl.maximum(chosen, MIN_RAYS), rays.to(tl.float32)).to(tl.int32)
-    tl.store(active_ptr, chosen // PIXEL_RAYS * PIXEL_RAYS)
-
-
-@triton.jit(do_not_specialize=["pixel_count", "seed", "height", "width"])
-def draw_rays(
-    active_ptr,
-    step_ptr,
-    pixels_ptr,
-    rgba_ptr,
-    pose_ptr,
-    offset_ptr,
-    pixel_count,
-    seed,
-    height,
-    width,
-    focal,
-    center_x,
-    center_y,
-    spread,
-    scale,
-    origin_ptr,
-    direction_ptr,
-    background_ptr,
-    target_ptr,
-    jitter_ptr,
-    EDGE: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
-    """EDGE x EDGE rays through each of some random pixels, over a random background; shapes as in ngp.buffers.
-
-    Each ray passes through a random point of its own part of the pixel.
-    """
-    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    mask = i < tl.load(active_ptr)
-    step = tl.load(step_ptr)
-    pick, _, _, _ = hashed_words(i // (EDGE * EDGE), step, seed, PIXEL)
-    _, x_word, y_word, jitter_word = hashed_words(i, step, seed, PIXEL)
-    red, green, blue, _ = hashed_words(i // (EDGE * EDGE), step, seed, BACKGROUND)
-
-    choice = tl.umulhi(pick, (i * 0 + pixel_count).to(tl.uint32)).to(tl.int32)
-    pixel = tl.load(pixels_ptr + choice, mask=mask, other=0)
-    view, row, column = pixel // (height * width), pixel // width % height, pixel % width
-    across, down = (i % EDGE + unit(x_word)) / EDGE, (i // EDGE % EDGE + unit(y_word)) / EDGE
-    x = (column + 0.5 + (across - 0.5) * spread - center_x) / focal
-    y = -(row + 0.5 + (down - 0.5) * spread - center_y) / focal
-    norm = 1.0 / tl.sqrt(x * x + y * y + 1.0)
-    alpha = tl.load(rgba_ptr + pixel * 4 + 3, mask=mask, other=0).to(tl.float32) / 255.0
-    tl.store(jitter_ptr + i, unit(jitter_word), mask=mask)
-    for axis in tl.static_range(3):
-        rotation = pose_ptr + view * 12 + axis * 4
-        along_x, along_y = tl.load(rotation, mask=mask, other=0.0), tl.load(rotation + 1, mask=mask, other=0.0)
-        along_z, center = tl.load(rotation + 2, mask=mask, other=0.0), tl.load(rotation + 3, mask=mask, other=0.0)
-        tl.store(direction_ptr + i * 3 + axis, (along_x * x + along_y * y - along_z) * norm, mask=mask)
-        tl.store(origin_ptr + i * 3 + axis, center * scale + tl.load(offset_ptr + axis), mask=mask)
-        behind = unit(red if axis == 0 else (green if axis == 1 else blue))
-        color = tl.load(rgba_ptr + pixel * 4 + axis, mask=mask, other=0).to(tl.float32) / 255.0
-        tl.store(background_ptr + i * 3 + axis, behind, mask=mask)
-        tl.store(target_ptr + i * 3 + axis, color * alpha + behind * (1.0 - alpha), mask=mask)
-
-
-@triton.jit
 def load_vector(ptr, i, mask):
     """Three blocks: the components of rows i of an array (n,3); zero where the mask is off."""
     x = tl.load(ptr + i * 3, mask=mask, other=0.0)
@@ -125,6 +64,106 @@ def store_vector(ptr, i, x, y, z, mask):
     tl.store(ptr + i * 3, x, mask=mask)
     tl.store(ptr + i * 3 + 1, y, mask=mask)
     tl.store(ptr + i * 3 + 2, z, mask=mask)
+
+
+@triton.jit
+def rays_to_draw_kernel(active_ptr, asked_ptr, rays, samples, PIXEL_RAYS: tl.constexpr):
+    """`base.rays_to_draw`, from the last step's number of rays to the next one's, in place."""
+    active, asked = tl.load(active_ptr).to(tl.float32), tl.load(asked_ptr).to(tl.float32)
+    wanted = active * (FILL * samples) / tl.maximum(asked, 1.0)
+    moved = tl.minimum(2.0 * active, 0.5 * (active + wanted))
+    chosen = tl.where(asked > 0.0, moved, tl.where(active > 0.0, active, START * samples))
+    chosen = tl.minimum(tl.maximum(chosen, FEWEST), rays.to(tl.float32)).to(tl.int32)
+    tl.store(active_ptr, chosen // PIXEL_RAYS * PIXEL_RAYS)
+
+
+@triton.jit(do_not_specialize=["height", "width"])
+def draw_rays_kernel(
+    active_ptr,
+    step_ptr,
+    seed_ptr,
+    pixels_ptr,
+    pixel_count_ptr,
+    rgba_ptr,
+    pose_ptr,
+    camera_ptr,
+    offset_ptr,
+    height,
+    width,
+    spread,
+    origin_ptr,
+    direction_ptr,
+    background_ptr,
+    target_ptr,
+    jitter_ptr,
+    EDGE: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """EDGE x EDGE rays through each of some random pixels, over a random background; shapes as in ngp.buffers.
+
+    Each ray passes through a random point of its own part of the pixel.
+    """
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    mask = i < tl.load(active_ptr)
+    step, seed, pixel_count = tl.load(step_ptr), tl.load(seed_ptr), tl.load(pixel_count_ptr)
+    focal, scale = tl.load(camera_ptr).to(tl.float32), tl.load(camera_ptr + 3).to(tl.float32)
+    center_x, center_y = tl.load(camera_ptr + 1).to(tl.float32), tl.load(camera_ptr + 2).to(tl.float32)
+    pick, _, _, _ = hashed_words(i // (EDGE * EDGE), step, seed, PIXEL)
+    _, x_word, y_word, jitter_word = hashed_words(i, step, seed, PIXEL)
+    red, green, blue, _ = hashed_words(i // (EDGE * EDGE), step, seed, BACKGROUND)
+
+    choice = tl.umulhi(pick, (i * 0 + pixel_count).to(tl.uint32)).to(tl.int32)
+    pixel = tl.load(pixels_ptr + choice, mask=mask, other=0)
+    view, row, column = pixel // (height * width), pixel // width % height, pixel % width
+    across, down = (i % EDGE + unit(x_word)) / EDGE, (i // EDGE % EDGE + unit(y_word)) / EDGE
+    x = (column + 0.5 + (across - 0.5) * spread - center_x) / focal
+    y = -(row + 0.5 + (down - 0.5) * spread - center_y) / focal
+    norm = 1.0 / tl.sqrt(x * x + y * y + 1.0)
+    color_ptr = rgba_ptr + pixel.to(tl.int64) * 4  # of more than 2^29 pixels, 32 bits number only the pixels
+    alpha = tl.load(color_ptr + 3, mask=mask, other=0).to(tl.float32) / 255.0
+    tl.store(jitter_ptr + i, unit(jitter_word), mask=mask)
+    for axis in tl.static_range(3):
+        rotation = pose_ptr + view * 12 + axis * 4
+        along_x, along_y = tl.load(rotation, mask=mask, other=0.0), tl.load(rotation + 1, mask=mask, other=0.0)
+        along_z, center = tl.load(rotation + 2, mask=mask, other=0.0), tl.load(rotation + 3, mask=mask, other=0.0)
+        tl.store(direction_ptr + i * 3 + axis, (along_x * x + along_y * y - along_z) * norm, mask=mask)
+        tl.store(origin_ptr + i * 3 + axis, center * scale + tl.load(offset_ptr + axis), mask=mask)
+        behind = unit(red if axis == 0 else (green if axis == 1 else blue))
+        color = tl.load(color_ptr + axis, mask=mask, other=0).to(tl.float32) / 255.0
+        tl.store(background_ptr + i * 3 + axis, behind, mask=mask)
+        tl.store(target_ptr + i * 3 + axis, color * alpha + behind * (1.0 - alpha), mask=mask)
+
+
+def draw_rays(views, rays, samples, clock):
+    """See Backend.draw_rays."""
+    rays_to_draw_kernel[(1,)](
+        active_ptr=rays.active,
+        asked_ptr=samples.count,
+        rays=rays.capacity,
+        samples=samples.capacity,
+        PIXEL_RAYS=rays.supersampling**2,
+    )
+    draw_rays_kernel[(triton.cdiv(rays.capacity, DRAW_BLOCK),)](
+        active_ptr=rays.active,
+        step_ptr=clock.step,
+        seed_ptr=clock.seed,
+        pixels_ptr=views.pixels,
+        pixel_count_ptr=views.pixel_count,
+        rgba_ptr=views.rgba,
+        pose_ptr=views.pose,
+        camera_ptr=views.camera,
+        offset_ptr=views.offset,
+        height=views.rgba.shape[1],
+        width=views.rgba.shape[2],
+        spread=views.jitter,
+        origin_ptr=rays.origin,
+        direction_ptr=rays.direction,
+        background_ptr=rays.background,
+        target_ptr=rays.target,
+        jitter_ptr=rays.jitter,
+        EDGE=rays.supersampling,
+        BLOCK=DRAW_BLOCK,
+    )
 
 
 @triton.jit
@@ -155,7 +194,7 @@ def points(ox, oy, oz, dx, dy, dz, start, step, step_size, STEPS: tl.constexpr):
 
 
 @triton.jit
-def march(
+def march_kernel(
     active_ptr,
     origin_ptr,
     direction_ptr,
@@ -217,3 +256,32 @@ def march(
                 x, y, z = tl.clamp(x, 0.0, 1.0), tl.clamp(y, 0.0, 1.0), tl.clamp(z, 0.0, 1.0)
                 store_vector(position_ptr, place, x, y, z, mask)
         tl.store(count_ptr + i, count, mask=i < rays)
+
+
+def programs_of_rays(rays, block, processors):
+    """The launch grid of programs that share out the rays, `block` at a time."""
+    return (min(RAY_PROGRAMS * processors, triton.cdiv(rays.capacity, block)),)
+
+
+def march(rays, grid, samples, step_size, processors):
+    """See Backend.march."""
+    samples.count.zero_()
+    march_kernel[programs_of_rays(rays, MARCH_RAYS, processors)](
+        active_ptr=rays.active,
+        origin_ptr=rays.origin,
+        direction_ptr=rays.direction,
+        jitter_ptr=rays.jitter,
+        occupied_ptr=grid.occupied,
+        resolution=grid.resolution,
+        step_size=step_size,
+        rays=rays.capacity,
+        capacity=samples.capacity,
+        first_ptr=rays.first,
+        count_ptr=rays.count,
+        asked_ptr=samples.count,
+        position_ptr=samples.position,
+        t_ptr=samples.t,
+        ray_ptr=samples.ray,
+        RAYS=MARCH_RAYS,
+        STEPS=MARCH_STEPS,
+    )

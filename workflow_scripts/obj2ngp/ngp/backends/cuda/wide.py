@@ -6,11 +6,13 @@ Rows of the sample buffer that are not in use are computed along; nothing reads 
 
 import torch
 import triton
+import triton.language as tl
 
 from ...field import MAX_LOG_DENSITY
-from .mlp import color_inputs
+from .harmonics import HARMONICS, sample_harmonics
+from .mlp import padded
 
-BLOCK = 128
+BLOCK = 128  # samples of a program
 
 
 def _forward(x, matrices):
@@ -31,10 +33,42 @@ def _backward(inputs, matrices, d_output, gradients):
     return d_output
 
 
+@triton.jit
+def color_inputs_kernel(
+    raw_ptr,
+    ray_ptr,
+    direction_ptr,
+    count_ptr,
+    capacity,
+    out_ptr,
+    GEOMETRY: tl.constexpr,
+    DEGREE: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """out (S, GEOMETRY+DEGREE^2) fp16: the density MLP's outputs, then the spherical harmonics."""
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    mask = i < tl.minimum(tl.load(count_ptr), capacity)
+    row = out_ptr + i[:, None] * (GEOMETRY + DEGREE * DEGREE)
+    g, k = tl.arange(0, padded(GEOMETRY))[None, :], tl.arange(0, HARMONICS)[None, :]
+    raw_mask = mask[:, None] & (g < GEOMETRY)
+    tl.store(row + g, tl.load(raw_ptr + i[:, None] * GEOMETRY + g, mask=raw_mask, other=0.0), mask=raw_mask)
+    harmonics = sample_harmonics(ray_ptr, direction_ptr, i, mask, DEGREE)
+    tl.store(row + GEOMETRY + k, harmonics, mask=mask[:, None] & (k < DEGREE * DEGREE))
+
+
 def _color_inputs(network, raw, ray, direction, count):
+    """The colour MLP's inputs for the first `count` (1,) int32 rows of `raw`; zeros in the others."""
     out = raw.new_zeros(len(raw), network.geometry_features + network.sh_degree**2)
-    color_inputs[(triton.cdiv(len(raw), BLOCK),)](
-        raw, ray, direction, count, len(raw), out, network.geometry_features, network.sh_degree, BLOCK
+    color_inputs_kernel[(triton.cdiv(len(raw), BLOCK),)](
+        raw_ptr=raw,
+        ray_ptr=ray,
+        direction_ptr=direction,
+        count_ptr=count,
+        capacity=len(raw),
+        out_ptr=out,
+        GEOMETRY=network.geometry_features,
+        DEGREE=network.sh_degree,
+        BLOCK=BLOCK,
     )
     return out
 
@@ -43,10 +77,9 @@ def _density(raw):
     return raw[:, 0].float().clamp(max=MAX_LOG_DENSITY).exp()
 
 
-def density(field, samples, n):
-    """Writes samples.density of the first n encodings."""
-    _, raw = _forward(samples.encoding[:n], field.matrices(field.compute_weights)[0])
-    samples.density[:n] = _density(raw)
+def density(field, encoding):
+    """(n,) of the rows of `encoding` (n, levels*features)."""
+    return _density(_forward(encoding, field.matrices(field.compute_weights)[0])[1])
 
 
 def evaluate(field, rays, samples):
@@ -58,14 +91,14 @@ def evaluate(field, rays, samples):
     samples.rgb.copy_(_forward(x, color_matrices)[1].float().sigmoid())
 
 
-def evaluate_backward(field, rays, samples, alive, alive_count):
-    """Writes samples.d_encoding of the samples alive[:alive_count], in that order, and field.weight_gradient."""
+def evaluate_backward(field, rays, samples):
+    """See Backend.evaluate_backward."""
     density_matrices, color_matrices = field.matrices(field.compute_weights)
     d_density_matrices, d_color_matrices = field.matrices(field.weight_gradient)
-    index = alive.long()
-    listed = torch.arange(len(index), device=index.device) < alive_count
+    index = samples.alive.long()
+    listed = torch.arange(len(index), device=index.device) < samples.alive_count
     density_inputs, raw = _forward(samples.encoding[index], density_matrices)
-    x = _color_inputs(field.network, raw, samples.ray[index], rays.direction, alive_count)
+    x = _color_inputs(field.network, raw, samples.ray[index], rays.direction, samples.alive_count)
     inputs, output = _forward(x, color_matrices)
     rgb = output.float().sigmoid()
     d_output = torch.where(listed[:, None], samples.d_rgb[index] * rgb * (1 - rgb), 0).to(field.dtype)

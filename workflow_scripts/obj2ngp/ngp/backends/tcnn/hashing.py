@@ -1,4 +1,4 @@
-"""Random numbers by hashing, as `ngp.backends` describes, in torch operations."""
+"""Random numbers by hashing, as `ngp.backends.base` describes, in torch operations."""
 
 from __future__ import annotations
 

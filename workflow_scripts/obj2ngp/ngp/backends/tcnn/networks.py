@@ -5,10 +5,8 @@ from __future__ import annotations
 import tinycudann
 import torch
 
-from ...field import MAX_LOG_DENSITY
-from .. import STREAM_CELL, BackendError, keep_dense_cells
-from .hashing import pcg4d, unit
-from .rays import unravel
+from ...field import GROWTH_SLACK, MAX_LOG_DENSITY, level_growth
+from .. import BackendError
 
 FULLY_FUSED_WIDTHS = (16, 32, 64, 128)
 ALIGNMENTS = (16, 8, 4, 1)  # of an MLP's inputs and outputs: by kind of MLP, GPU and version of tiny-cuda-nn
@@ -16,14 +14,13 @@ ALIGNMENTS = (16, 8, 4, 1)  # of an MLP's inputs and outputs: by kind of MLP, GP
 
 def grid_config(network):
     """tiny-cuda-nn's JSON for the hash encoding of a NetworkConfig."""
-    steps = max(1, network.levels - 1)
     return {
         "otype": "HashGrid",
         "n_levels": network.levels,
         "n_features_per_level": network.features,
         "log2_hashmap_size": network.table_log2,
         "base_resolution": network.base_resolution,
-        "per_level_scale": (network.finest_resolution / network.base_resolution) ** (1 / steps),
+        "per_level_scale": level_growth(network) * (1 - GROWTH_SLACK),
     }
 
 
@@ -88,11 +85,15 @@ class Mlp:
 
 
 class Networks:
-    """The modules of one field, and the graph that the forward stages leave for the backward stages."""
+    """The modules of one field, the stages that they run, and the graphs that the forward stages leave.
+
+    training  whether the forward stages leave graphs, for the backward stages
+    Raises BackendError for networks that tiny-cuda-nn cannot run.
+    """
 
     def __init__(self, field, training):
         network = field.network
-        self.training = training
+        self.field, self.training = field, training
         self.encoding = tinycudann.Encoding(3, grid_config(network))
         if self.encoding.params.numel() != field.table.numel():
             raise BackendError(
@@ -106,80 +107,64 @@ class Networks:
         self.color = Mlp(field.color_shapes, self.density.part.stop, "Sigmoid", field.device)
         self.encoded = self.evaluated = None
 
-    def load(self, field):
+    def load(self):
         """Takes the MLPs' weights from the field."""
         for mlp in (self.density, self.color):
-            mlp.load(field.weights)
+            mlp.load(self.field.weights)
+
+    def encode(self, samples):
+        """See Backend.encode."""
+        n = batch(samples)
+        with torch.set_grad_enabled(self.training):
+            self.encoded = self.encoding(samples.position[:n])
+        samples.encoding[:n] = self.encoded.detach()
+
+    def evaluate(self, rays, samples):
+        """See Backend.evaluate."""
+        n = batch(samples)
+        self.load()
+        with torch.no_grad():
+            direction = self.harmonics((rays.direction[samples.ray[:n].long()] + 1) / 2).float()
+        with torch.set_grad_enabled(self.training):
+            encoding = samples.encoding[:n].detach().requires_grad_(self.training)
+            raw = self.density(encoding)
+            rgb = self.color(torch.cat([raw, direction], 1))
+        samples.density[:n] = density_of(raw)
+        samples.rgb[:n] = rgb.detach()
+        self.evaluated = (encoding, raw, rgb)
+
+    def evaluate_backward(self, samples):
+        """See Backend.evaluate_backward."""
+        encoding, raw, rgb = self.evaluated
+        n = len(raw)
+        d_raw = torch.zeros_like(raw)
+        d_raw[:, 0] = samples.d_density[:n] * samples.density[:n]
+        inputs = [encoding, self.density.params, self.color.params]
+        d_encoding, *d_params = torch.autograd.grad([raw, rgb], inputs, [d_raw, samples.d_rgb[:n]])
+        samples.d_encoding[:n] = d_encoding
+        for mlp, gradient in zip((self.density, self.color), d_params):
+            self.field.weight_gradient[mlp.part] += gradient[mlp.places]
+        self.evaluated = None
+
+    def encode_backward(self, samples):
+        """See Backend.encode_backward."""
+        d_encoded = samples.d_encoding[: len(self.encoded)].to(self.encoded.dtype)
+        (gradient,) = torch.autograd.grad(self.encoded, self.encoding.params, d_encoded)
+        self.field.table_gradient += gradient.view_as(self.field.table_gradient)
+        self.encoded = None
+
+    def density_at(self, positions):
+        """See Backend.density."""
+        self.load()
+        with torch.no_grad():
+            return density_of(self.density(self.encoding(positions).float()))
 
 
-def prepare(field, samples):
-    samples.scratch = Networks(field, training=hasattr(samples, "d_encoding"))
+def batch(samples):
+    """How many samples to compute: at least one, since tiny-cuda-nn takes no empty batch. No ray owns it then."""
+    return max(1, samples.used())
 
 
-def _used(samples):
-    """Samples to compute: at least one, since tiny-cuda-nn takes no empty batch. No ray owns it then."""
-    return max(1, min(int(samples.count), samples.capacity))
-
-
-def encode(field, samples):
-    networks, n = samples.scratch, _used(samples)
-    with torch.set_grad_enabled(networks.training):
-        networks.encoded = networks.encoding(samples.position[:n])
-    samples.encoding[:n] = networks.encoded.detach()
-
-
-def _log_density(raw):
-    return raw[:, 0].detach().clamp(max=MAX_LOG_DENSITY)
-
-
-def evaluate(field, rays, samples, step_size):
-    networks, n = samples.scratch, _used(samples)
-    networks.load(field)
-    with torch.no_grad():
-        direction = networks.harmonics((rays.direction[samples.ray[:n].long()] + 1) / 2).float()
-    with torch.set_grad_enabled(networks.training):
-        encoding = samples.encoding[:n].detach().requires_grad_(networks.training)
-        raw = networks.density(encoding)
-        rgb = networks.color(torch.cat([raw, direction], 1))
-    samples.density[:n] = torch.exp(_log_density(raw))
-    samples.rgb[:n] = rgb.detach()
-    networks.evaluated = (encoding, raw, rgb)
-
-
-def evaluate_backward(field, rays, samples):
-    networks = samples.scratch
-    encoding, raw, rgb = networks.evaluated
-    n = len(raw)
-    d_raw = torch.zeros_like(raw)
-    d_raw[:, 0] = samples.d_density[:n] * samples.density[:n]
-    inputs = [encoding, networks.density.params, networks.color.params]
-    d_encoding, *d_params = torch.autograd.grad([raw, rgb], inputs, [d_raw, samples.d_rgb[:n]])
-    samples.d_encoding[:n] = d_encoding
-    for mlp, gradient in zip((networks.density, networks.color), d_params):
-        field.weight_gradient[mlp.part] += gradient[mlp.places]
-    networks.evaluated = None
-
-
-def encode_backward(field, samples):
-    networks = samples.scratch
-    encoded = networks.encoded
-    d_encoded = samples.d_encoding[: len(encoded)].to(encoded.dtype)
-    (gradient,) = torch.autograd.grad(encoded, networks.encoding.params, d_encoded)
-    field.table_gradient += gradient.view_as(field.table_gradient)
-    networks.encoded = None
-
-
-def update_occupancy(field, grid, samples, clock, step_size):
-    networks, total, resolution = samples.scratch, len(grid.cells), grid.resolution
-    n = min(grid.config.cells_per_update, total, samples.capacity)
-    index = torch.arange(n, device=grid.cells.device)
-    cell = grid.cells[(grid.cursor + index) % total].long()
-    corner = torch.stack(unravel(cell, (resolution, resolution)), 1)
-    inside = torch.stack([unit(w) for w in pcg4d(index, int(clock.step), clock.seed, STREAM_CELL)[:3]], 1)
-    networks.load(field)
-    with torch.no_grad():
-        raw = networks.density(networks.encoding((corner + inside) / resolution).float())
-    density = torch.exp(_log_density(raw))
-    grid.density[cell] = torch.max(grid.density[cell] * grid.config.decay, density)
-    grid.cursor.copy_((grid.cursor + n) % total)
-    keep_dense_cells(grid, clock, step_size)
+def density_of(raw):
+    """(n,) of the density MLP's outputs (n, geometry_features)."""
+    return torch.exp(raw[:, 0].detach().clamp(max=MAX_LOG_DENSITY))

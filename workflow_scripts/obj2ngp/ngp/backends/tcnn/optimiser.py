@@ -9,8 +9,6 @@ import functools
 
 import torch
 
-from .rays import LOSS_SCALE
-
 try:
     from apex.multi_tensor_apply import multi_tensor_applier
     from apex.optimizers import FusedAdam
@@ -24,11 +22,12 @@ Adam = functools.partial(FusedAdam, adam_w_mode=False) if FUSED else torch.optim
 EPSILON = 1e-15
 
 
-def optimise(field, moments, clock, config):
+def optimise(field, moments, clock, config, loss_scale):
+    """See Backend.optimise."""
     step = int(clock.step)
     total = field.weight_gradient.sum() + field.table_gradient.sum(dtype=torch.float32)
     if bool(torch.isfinite(total)):
-        _adam_step(field, moments, step, float(clock.learning_rate[step]), config)
+        _adam_step(field, moments, step, float(clock.learning_rate[step]), config, loss_scale)
     else:
         moments.skipped += 1
     field.table_gradient.zero_()
@@ -36,17 +35,17 @@ def optimise(field, moments, clock, config):
     clock.step += 1
 
 
-def _adam_step(field, moments, step, rate, config):
+def _adam_step(field, moments, step, rate, config, loss_scale):
     # Adam's state is all in `moments` and `clock`, so that an optimiser made anew each step goes on from a
     # checkpoint. apex counts steps in the groups, torch in the parameters' states.
     parameters = (
-        (field.table, field.table_gradient, moments.table, 0.0),
-        (field.weights, field.weight_gradient, moments.weights, config.weight_decay),
+        (field.table, field.table_gradient, moments.table_first, moments.table_second, 0.0),
+        (field.weights, field.weight_gradient, moments.weights_first, moments.weights_second, config.weight_decay),
     )
-    groups = [{"params": [value], "weight_decay": decay, "step": step} for value, _, _, decay in parameters]
+    groups = [{"params": [value], "weight_decay": decay, "step": step} for value, _, _, _, decay in parameters]
     optimiser = Adam(groups, lr=rate, betas=(config.beta1, config.beta2), eps=EPSILON)
-    for value, gradient, (first, second), _ in parameters:
-        value.grad = gradient.float() / LOSS_SCALE
+    for value, gradient, first, second, _ in parameters:
+        value.grad = gradient.float() / loss_scale
         optimiser.state[value] = {"step": torch.tensor(float(step)), "exp_avg": first, "exp_avg_sq": second}
     optimiser.step()
     field.load(field.table, field.weights)

@@ -12,11 +12,10 @@ import torch
 import vren
 from torch_scatter import segment_csr
 
-from .. import MIN_TRANSMITTANCE, SEEN_DEPTH, STREAM_BACKGROUND, STREAM_PIXEL, BackendError, rays_to_draw
+from .. import BackendError
+from ..base import MIN_TRANSMITTANCE, SEEN_DEPTH, STREAM_BACKGROUND, STREAM_PIXEL, rays_to_draw
 from .hashing import pcg4d, unit
 
-# Half precision holds gradients of single samples times this, and their sums over a batch.
-LOSS_SCALE = 4096.0
 # vren allots `max_samples` samples of 32 bytes for each ray of a call.
 SAMPLES_PER_CALL = 1 << 23
 
@@ -32,35 +31,38 @@ def unravel(index, sizes):
 
 
 def draw_rays(views, rays, samples, clock):
+    """See Backend.draw_rays."""
     active = rays_to_draw(rays, samples)
     rays.active.fill_(active)
     index = torch.arange(active, device=rays.origin.device)
-    step = int(clock.step)
+    step, seed = int(clock.step), int(clock.seed)
     edge = rays.supersampling
     group, part_row, part_column = unravel(index, (edge, edge))
-    pick = pcg4d(group, step, clock.seed, STREAM_PIXEL)[0]
-    background = torch.stack([unit(word) for word in pcg4d(group, step, clock.seed, STREAM_BACKGROUND)[:3]], 1)
-    _, jitter_x, jitter_y, jitter_t = pcg4d(index, step, clock.seed, STREAM_PIXEL)
+    pick = pcg4d(group, step, seed, STREAM_PIXEL)[0]
+    background = torch.stack([unit(word) for word in pcg4d(group, step, seed, STREAM_BACKGROUND)[:3]], 1)
+    _, jitter_x, jitter_y, jitter_t = pcg4d(index, step, seed, STREAM_PIXEL)
     across, down = (part_column + unit(jitter_x)) / edge, (part_row + unit(jitter_y)) / edge
 
     height, width = views.rgba.shape[1:3]
-    pixel = views.pixels[(pick * len(views.pixels)) >> 32].long()
+    pixel = views.pixels[(pick * views.pixel_count) >> 32].long()
     view, row, column = unravel(pixel, (height, width))
-    x = (column + 0.5 + (across - 0.5) * views.jitter - views.center[0]) / views.focal
-    y = (views.center[1] - row - 0.5 - (down - 0.5) * views.jitter) / views.focal
+    focal, center_x, center_y, scale = views.camera.float().unbind()
+    x = (column + 0.5 + (across - 0.5) * views.jitter - center_x) / focal
+    y = (center_y - row - 0.5 - (down - 0.5) * views.jitter) / focal
     local = torch.stack([x, y, -torch.ones_like(x)], 1)
     local = local / local.norm(dim=1, keepdim=True)
     pose = views.pose[view]
     rgba = views.rgba[view, row, column].float() / 255
 
     rays.direction[:active] = (pose[:, :, :3] * local[:, None]).sum(2)
-    rays.origin[:active] = pose[:, :, 3] * views.scale + views.offset
+    rays.origin[:active] = pose[:, :, 3] * scale + views.offset
     rays.background[:active] = background
     rays.target[:active] = rgba[:, :3] * rgba[:, 3:] + background * (1 - rgba[:, 3:])
     rays.jitter[:active] = unit(jitter_t)
 
 
 def march(rays, grid, samples, step_size):
+    """See Backend.march. Raises BackendError for a grid whose resolution is no power of two."""
     active, capacity, device = int(rays.active), samples.capacity, rays.origin.device
     max_samples = int(round(math.sqrt(3) / step_size))
     bits = bitfield(grid)
@@ -113,6 +115,7 @@ def bitfield(grid):
 
 
 def composite(rays, samples, step_size):
+    """See Backend.composite."""
     _composite(rays, samples, step_size)
 
 
@@ -137,7 +140,8 @@ def _of_pixels(values, rays):
     return mean.expand(-1, pixel_rays, -1).reshape(values.shape)
 
 
-def composite_loss(rays, samples, step_size, huber):
+def composite_loss(rays, samples, step_size, huber, loss_scale):
+    """See Backend.composite_loss."""
     (density, sample_rgb, delta, t, rays_a), (opacity, depth, rgb, weight) = _composite(rays, samples, step_size)
     index = torch.arange(rays.capacity, device=rays.count.device)
     counted = (_of_pixels(((index < rays.active) & (rays.count >= 0)).float()[:, None], rays) == 1).float()
@@ -146,7 +150,7 @@ def composite_loss(rays, samples, step_size, huber):
     loss = torch.where(size < huber, 0.5 * size * size / huber, size - 0.5 * huber)
     rays.loss.copy_((loss * counted).mean(1))
 
-    d_color = (residual / huber).clamp(-1, 1) * counted * (LOSS_SCALE / 3) / rays.active.clamp(min=1)
+    d_color = (residual / huber).clamp(-1, 1) * counted * (loss_scale / 3) / rays.active.clamp(min=1)
     d_opacity = -(d_color * rays.background).sum(1)
     d_density, d_rgb = vren.composite_train_bw(
         d_opacity,
@@ -169,7 +173,8 @@ def composite_loss(rays, samples, step_size, huber):
 
 
 def mark_seen(rays, samples, grid, clock, step_size):
-    n = max(1, min(int(samples.count), samples.capacity))
+    """See Backend.mark_seen."""
+    n = max(1, samples.used())
     count, first, ray = rays.count.clamp(min=0).long(), rays.first.long(), samples.ray[:n].long()
     thickness = samples.density[:n].double() * step_size
     total = thickness.cumsum(0)  # over all rays: in double, since what lies in front of a ray is taken off again

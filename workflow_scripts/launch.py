@@ -1,0 +1,34 @@
+"""Run a job's command: in a warm worker, and on a graphics card that has room for it.
+
+    python -E -S launch.py GPUS COMMAND...
+
+With GPUS 1 it waits for a card (see obj2ngp.workflow.gpus) and gives the command this one alone. COMMAND is what runs
+the job in a process of its own; where workers are on (environment, see obj2ngp.workflow.workers) its program runs in
+one of them, and in its own process only if the worker is lost.
+"""
+
+import os
+import sys
+
+from obj2ngp.common.runtime import RuntimeFolderError
+from obj2ngp.workflow import gpus, workers
+
+
+def main(argv):
+    """Run the command in `argv`; returns its exit status, or becomes the command."""
+    count, command = int(argv[0]), argv[1:]
+    if count:
+        gpus.take_slot()
+    if float(os.environ.get(workers.IDLE) or 0) > 0:
+        status = workers.run(command)
+        if status is not None:
+            return status
+        print("the worker was lost: running in a process of its own", file=sys.stderr, flush=True)
+    os.execvp(command[0], command)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except (LookupError, RuntimeFolderError) as error:
+        sys.exit("error: {}".format(error))

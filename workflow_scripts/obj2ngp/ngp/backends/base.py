@@ -1,0 +1,151 @@
+"""What a backend must do, and the rules and constants that all of them share.
+
+Shapes are those of `ngp.buffers`: R rays, S samples, G cells along an edge of the occupancy grid. Random numbers are
+drawn by hashing (seed, step, index) with `pcg4d` of Jarzynski & Olano, "Hash Functions for GPU Rendering", JCGT 2020:
+every backend draws the same rays, and a resumed run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import torch
+
+# Streams of random numbers: the fourth word that is hashed.
+STREAM_PIXEL, STREAM_BACKGROUND, STREAM_CELL = 0, 1, 2
+
+SEEN_DEPTH = 2  # cells behind a ray's end that still count as seen, so that surfaces can move inwards
+MIN_TRANSMITTANCE = 1e-4  # a ray ends where less light than this is left
+MIN_RAYS = 64  # a step draws no fewer
+RAYS_PER_SAMPLE_START = 1 / 32  # before the first step tells how many samples a ray takes
+BUDGET_FILL = 0.9  # aim below the sample budget, so that few rays find it full
+MEAN_SLACK = 0.99999  # at least the densest cell is this dense, however the mean is rounded
+
+
+class Backend:
+    """The stages of a step for one field, and the scratch buffers that they share.
+
+    field     ngp.field.Field, on DEVICE and with DTYPE as arithmetic type
+    capacity  samples S of the sample buffer that the stages are given
+    training  whether the backward stages are wanted
+
+    Each stage writes what its docstring names, and nothing else outside the backend. `step_size` is the distance
+    between two samples of a ray, in edges of the unit cube.
+    """
+
+    NAME: str  # of the package
+    DEVICE: str  # torch device type of all tensors
+    DTYPE: torch.dtype  # arithmetic type of the encoding and the MLPs
+    LOSS_SCALE: float  # factor on every gradient in `samples` and in `field`
+
+    @classmethod
+    def unavailable(cls):
+        """Why this machine cannot run the backend, or None."""
+        raise NotImplementedError
+
+    @classmethod
+    def describe(cls):
+        """The device, for the log."""
+        raise NotImplementedError
+
+    def __init__(self, field, capacity, training=True):
+        """Allocates the scratch buffers. Raises BackendError for a network that the backend cannot run."""
+        self.field = field
+
+    def capture(self, stages):
+        """A function with the effect of `stages` (a function without arguments), made cheap to repeat."""
+        return stages
+
+    def draw_rays(self, views, rays, samples, clock):
+        """Draws the rays of a step: rays.active by `rays_to_draw`; origin, direction, background, target, jitter."""
+        raise NotImplementedError
+
+    def march(self, rays, grid, samples, step_size):
+        """Places samples in occupied cells: samples.position, t, ray, count; rays.first and count of all R rays."""
+        raise NotImplementedError
+
+    def encode(self, samples):
+        """Hash encoding of the samples in use: samples.encoding."""
+        raise NotImplementedError
+
+    def evaluate(self, rays, samples, step_size):
+        """Both MLPs for the samples in use: samples.density and rgb."""
+        raise NotImplementedError
+
+    def composite(self, rays, samples, step_size):
+        """Sums up the samples of each ray in use: rays.color, transmittance, depth."""
+        raise NotImplementedError
+
+    def composite_loss(self, rays, samples, step_size, huber):
+        """What `composite` writes, rays.loss, and its gradient at the samples: samples.d_density, d_rgb.
+
+        From here on samples.alive lists the samples with a gradient: at least those that light reaches.
+        """
+        raise NotImplementedError
+
+    def mark_seen(self, rays, samples, grid, clock, step_size):
+        """Notes the step in grid.seen for the cells of samples that light reaches, and SEEN_DEPTH cells behind."""
+        raise NotImplementedError
+
+    def evaluate_backward(self, rays, samples):
+        """Adds to field.weight_gradient; writes samples.d_encoding, row j for the sample alive[j]."""
+        raise NotImplementedError
+
+    def encode_backward(self, samples):
+        """Adds to field.table_gradient what samples.d_encoding, row j for the sample alive[j], contributes."""
+        raise NotImplementedError
+
+    def optimise(self, moments, clock, config):
+        """One step of Adam on the field's parameters; clears the gradients and advances the clock.
+
+        A step with a gradient that is no finite number changes no parameter and is counted in moments.skipped.
+        """
+        raise NotImplementedError
+
+    def density(self, positions):
+        """(P,) float32: density per edge of the unit cube at positions (P,3) float32 in [0,1]."""
+        raise NotImplementedError
+
+    def update_occupancy(self, grid, clock, step_size):
+        """Visits the next cells of grid.cells, going round: grid.density, cursor and, after the warm-up, occupied.
+
+        A cell's density becomes the greater of its decayed self and the density at a random point in it; then
+        `keep_dense_cells` decides. At most grid.config.cells_per_update cells, and no more than S, are visited.
+        """
+        raise NotImplementedError
+
+
+def rays_to_draw(rays, samples):
+    """How many rays of whole pixels to draw, so that they fill the sample buffer.
+
+    With n rays in the last step, which asked for s > 0 of S samples,
+
+        n' = min(2 n, (n + n BUDGET_FILL S / s) / 2)
+
+    half-way to the number that would have filled the buffer. Where s = 0, n' = n; where n = 0 as well, at the start,
+    n' = S RAYS_PER_SAMPLE_START. It is then clamped to [MIN_RAYS, R] and rounded down to whole pixels.
+    """
+    active, asked = int(rays.active), int(samples.count)
+    if asked > 0:
+        wanted = active * BUDGET_FILL * samples.capacity / asked
+        wanted = min(2 * active, 0.5 * (active + wanted))
+    else:
+        wanted = active or samples.capacity * RAYS_PER_SAMPLE_START
+    chosen = int(min(rays.capacity, max(MIN_RAYS, wanted)))
+    return chosen - chosen % rays.supersampling**2
+
+
+def keep_dense_cells(grid, clock, step_size):
+    """Decides which of grid.cells stay occupied, once the warm-up is over: those that are dense and seen lately.
+
+        dense   density >= min(threshold / step_size, MEAN_SLACK * mean density of grid.cells)
+        lately  seen >= step - memory
+
+    If no cell is both, the dense ones stay: there is always one.
+    """
+    step = int(clock.step)
+    if step < grid.config.warmup:
+        return
+    index = grid.cells[: int(grid.cell_count)].long()
+    density = grid.density[index]
+    dense = density >= min(grid.config.threshold / step_size, MEAN_SLACK * float(density.mean()))
+    keep = dense & (grid.seen[index] >= step - grid.config.memory)
+    grid.occupied[index] = (keep if bool(keep.any()) else dense).to(dtype=grid.occupied.dtype)

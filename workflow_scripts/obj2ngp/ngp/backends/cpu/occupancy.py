@@ -1,0 +1,91 @@
+"""The occupancy grid (Müller et al. 2022, E.2): which cells light reaches, and how dense those are that are visited.
+
+Kernels are parallel over rays and over the cells visited.
+"""
+
+import math
+
+import numba
+import numpy as np
+import torch
+
+from ..base import MIN_TRANSMITTANCE, SEEN_DEPTH, STREAM_CELL, keep_dense_cells
+from .hashing import jit, pcg4d, unit
+
+
+@jit
+def mark_seen_kernel(first, count, density, position, step_size, depth, resolution, step, seen):
+    """Notes `step` in the cells of each ray's samples up to `depth` samples behind its termination.
+
+    Rays that share a cell write the same number.
+    """
+    threshold = -math.log(MIN_TRANSMITTANCE)
+    for i in numba.prange(len(first)):
+        thickness, left = np.float32(0.0), depth
+        for s in range(first[i], first[i] + max(count[i], 0)):
+            flat = 0
+            for a in range(3):
+                flat = flat * resolution + min(int(position[s, a] * resolution), resolution - 1)
+            seen[flat] = step
+            thickness += density[s] * step_size
+            if thickness > threshold:
+                left -= 1
+                if left < 0:
+                    break
+
+
+def mark_seen(rays, samples, grid, clock, step_size):
+    """See Backend.mark_seen."""
+    mark_seen_kernel(
+        first=rays.first.numpy(),
+        count=rays.count.numpy(),
+        density=samples.density.numpy(),
+        position=samples.position.numpy(),
+        step_size=step_size,
+        depth=math.ceil(SEEN_DEPTH / grid.resolution / step_size),
+        resolution=grid.resolution,
+        step=int(clock.step),
+        seen=grid.seen.numpy(),
+    )
+
+
+@jit
+def cell_positions_kernel(cells, cursor, seed, step, resolution, position):
+    """A random point in each of len(position) cells, beginning at cells[cursor] and going round."""
+    for i in numba.prange(len(position)):
+        cell = cells[(cursor + i) % len(cells)]
+        x, y, z, _ = pcg4d(i, step, seed, STREAM_CELL)
+        position[i, 0] = (cell // (resolution * resolution) + unit(x)) / resolution
+        position[i, 1] = (cell // resolution % resolution + unit(y)) / resolution
+        position[i, 2] = (cell % resolution + unit(z)) / resolution
+
+
+@jit
+def keep_maximum_kernel(cells, cursor, density, decay, grid_density):
+    for i in numba.prange(len(density)):
+        cell = cells[(cursor + i) % len(cells)]
+        grid_density[cell] = max(grid_density[cell] * decay, density[i])
+
+
+def update(density, limit, grid, clock, step_size):
+    """See Backend.update_occupancy; `density` is its function, and at most `limit` cells are visited."""
+    total, cursor = int(grid.cell_count), int(grid.cursor)
+    visited, cells = min(limit, total), grid.cells[:total].numpy()
+    position = torch.empty(visited, 3)
+    cell_positions_kernel(
+        cells=cells,
+        cursor=cursor,
+        seed=int(clock.seed),
+        step=int(clock.step),
+        resolution=grid.resolution,
+        position=position.numpy(),
+    )
+    keep_maximum_kernel(
+        cells=cells,
+        cursor=cursor,
+        density=density(position).numpy(),
+        decay=grid.config.decay,
+        grid_density=grid.density.numpy(),
+    )
+    grid.cursor[0] = (cursor + visited) % total
+    keep_dense_cells(grid, clock, step_size)
