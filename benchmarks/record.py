@@ -6,22 +6,27 @@ import platform
 import subprocess
 from pathlib import Path
 
-import torch
-
 FOLDER = Path(__file__).resolve().parent
 
 
-def machine():
-    """The GPU's name where there is one, otherwise the processor's and the number of threads used."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
+def processor():
+    """The processor's name."""
     cpu = Path("/proc/cpuinfo")
     names = (
         [line.split(":")[1].strip() for line in cpu.read_text().splitlines() if line.startswith("model name")]
         if cpu.exists()
         else []
     )
-    return "{}, {} threads".format(names[0] if names else platform.processor(), torch.get_num_threads())
+    return names[0] if names else platform.processor()
+
+
+def machine():
+    """The GPU's name where there is one, otherwise the processor's and the number of threads that PyTorch uses."""
+    import torch  # not everything that is measured runs where PyTorch is
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{processor()}, {torch.get_num_threads()} threads"
 
 
 def commit():
@@ -33,9 +38,12 @@ def commit():
     return head.stdout.strip() + ("+" if run("status", "--porcelain", "--untracked-files=no").stdout.strip() else "")
 
 
-def append(name, rows):
-    """Appends `rows` (mappings with the same keys) to benchmarks/<name>.csv, adding date, machine and commit."""
-    common = {"date": datetime.date.today().isoformat(), "machine": machine(), "commit": commit()}
+def append(name, rows, device=None):
+    """Appends `rows` (mappings with the same keys) to benchmarks/<name>.csv, adding date, machine and commit.
+
+    `device` is what was measured, `machine()` unless given.
+    """
+    common = {"date": datetime.date.today().isoformat(), "machine": device or machine(), "commit": commit()}
     path = FOLDER / (name + ".csv")
     new = not path.exists()
     with open(path, "a", newline="") as file:

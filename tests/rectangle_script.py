@@ -15,13 +15,13 @@ from obj2ngp.scene import studio  # noqa: E402
 from obj2ngp.scene.settings import Cameras, Light, Settings  # noqa: E402
 
 RESOLUTION = (32, 24)
-folder = sys.argv[-1]
+folder = Path(sys.argv[-1])
 studio.reset()
 bpy.ops.mesh.primitive_cube_add(size=2)  # so near that it fills the picture
 studio.add_light(Light())
 camera = studio.add_camera(Cameras(), RESOLUTION)
 studio.configure_cycles(Settings(preset="draft"), threads=1)
 pose = orbit_pose(0.3, 0.4, 1.5)
-studio.take_picture(camera, pose, 1, folder + "/whole", False)
+studio.take_picture(camera, pose, 1, folder / "whole.png", False)
 studio.show_only((5, 3, 21, 8), RESOLUTION)
-studio.take_picture(camera, pose, 1, folder + "/part", False)
+studio.take_picture(camera, pose, 1, folder / "part.png", False)

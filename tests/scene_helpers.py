@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -41,11 +42,17 @@ class Blender:
     """One Blender process; ``command`` starts Python with bpy, or Blender, on scene_worker.py."""
 
     def __init__(self, command, folder):
+        self.command = command
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, errors="replace"
         )
         self._folder = Path(folder)
         self._numbers = itertools.count()
+
+    def memory(self):
+        """Bytes of memory that the process has now."""
+        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
 
     def close(self):
         self._process.stdin.close()

@@ -75,6 +75,33 @@ def test_what_a_killed_run_left_is_removed_by_the_next_run_of_the_same_job(tmp_p
     assert other.startswith(".test-0123456789ab-") and names == [".test-notes", "a [1].txt", "test"]
 
 
+def test_a_folder_with_a_key_keeps_what_a_failed_block_wrote_for_the_next_one(tmp_path):
+    target, key = tmp_path / "train", "0123456789ab"
+    with pytest.raises(KeyboardInterrupt), atomic_folder(target, key) as temporary:
+        (temporary / "000.png").write_text("first")
+        raise KeyboardInterrupt
+    assert not target.exists()
+    with atomic_folder(target, key) as temporary:
+        assert (temporary / "000.png").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["train"]
+
+
+@pytest.mark.parametrize("key", [None, "ba9876543210"])
+def test_files_of_another_key_are_removed(tmp_path, key):
+    with pytest.raises(OSError), atomic_folder(tmp_path / "train", "0123456789ab") as temporary:
+        (temporary / "000.png").write_text("other")
+        raise OSError
+    with atomic_folder(tmp_path / "train", key) as temporary:
+        assert list(temporary.iterdir()) == []
+        assert list(tmp_path.iterdir()) == [temporary]
+
+
+def test_bad_input_leaves_nothing_behind_a_key(tmp_path):
+    with pytest.raises(UserError), atomic_folder(tmp_path / "train", "0123456789ab"):
+        raise UserError("nothing is seen")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_user_errors_are_one_line_and_exit_code_1(capsys):
     def main(argv):
         raise UserError("chair: no such file")

@@ -36,20 +36,21 @@ def run_program(main, argv):
         sys.exit(1)
 
 
-def _hidden_sibling(path):
-    """A fresh name in the folder of `path` (same file system, same suffix, not globbed by `*`)."""
-    return path.parent / f".{path.stem}-{uuid.uuid4().hex[:12]}{path.suffix}"
+def _hidden_sibling(path, key=None):
+    """A name in the folder of `path` (same suffix, not globbed by `*`): a fresh one, or that of `key`."""
+    return path.parent / f".{path.stem}-{key or uuid.uuid4().hex[:12]}{path.suffix}"
 
 
-def _make_room(path):
-    """Make the folder that `path` is to lie in, and remove the hidden siblings that a killed run has left of `path`.
+def _make_room(path, kept=None):
+    """Make the folder that `path` is to lie in, and remove what a killed run has left of `path`: siblings but `kept`.
 
     No other process writes `path` at the same time: each output belongs to one job.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     sibling = re.compile(re.escape(f".{path.stem}-") + "[0-9a-f]{12}" + re.escape(path.suffix))
     for left in [entry for entry in path.parent.iterdir() if sibling.fullmatch(entry.name)]:
-        _remove(left)
+        if left != kept:
+            _remove(left)
 
 
 def _remove(path):
@@ -79,22 +80,29 @@ def atomic_path(path):
 
 
 @contextlib.contextmanager
-def atomic_folder(path):
-    """Yield a new empty sibling folder; it replaces the folder `path` if the block succeeds.
+def atomic_folder(path, key=None):
+    """Yield a sibling folder; it replaces the folder `path` if the block succeeds.
 
-    Whatever `path` held before is gone afterwards, so files of a former run never remain, nor do
-    siblings that a killed one left. A folder cannot be replaced in one step: for an instant between
-    two renames `path` is absent.
+    Whatever `path` held before is gone afterwards, so files of a former run never remain. A folder
+    cannot be replaced in one step: for an instant between two renames `path` is absent.
+
+    The sibling is empty, and gone after an exception. With a `key`, 12 hexadecimal digits that say
+    all that its files follow from, a block that was killed or failed leaves it, unless with a
+    `UserError`; the next one with the same key goes on from the files in it, and any other call
+    removes it. The block must write each file in one step.
     """
     path = Path(path)
-    _make_room(path)
-    temporary, former = _hidden_sibling(path), _hidden_sibling(path)
-    temporary.mkdir()
+    temporary, former = _hidden_sibling(path, key), _hidden_sibling(path)
+    _make_room(path, kept=temporary)
+    temporary.mkdir(exist_ok=True)
     try:
         yield temporary
         if path.exists():
             os.replace(str(path), str(former))
         os.replace(str(temporary), str(path))
+    except BaseException as reason:
+        if key is None or isinstance(reason, UserError):
+            _remove(temporary)
+        raise
     finally:
-        for folder in (temporary, former):
-            _remove(folder)
+        _remove(former)

@@ -1,6 +1,7 @@
 """One pass of one object: from its .obj file to pictures, their record, and the cameras."""
 
 import dataclasses
+import hashlib
 import json
 import math
 import os
@@ -30,7 +31,7 @@ NERFBASELINES = {
 
 
 def load_scene(arguments, settings, problems):
-    """Read the model and build the Blender scene. Returns (mesh, camera object, what Cycles uses)."""
+    """Read the model and build the Blender scene. Returns (mesh, materials, camera object, what Cycles uses)."""
     from . import materials, studio
 
     model = arguments.model
@@ -57,7 +58,8 @@ def load_scene(arguments, settings, problems):
     )
     studio.add_light(settings.light)
     camera = studio.add_camera(settings.cameras, settings.resolution)
-    return mesh, camera, studio.configure_cycles(settings, arguments.threads)
+    cycles = studio.configure_cycles(settings, arguments.threads)
+    return mesh, [palette[index] for index in sorted(used)], camera, cycles
 
 
 def note_unseen_material(material, model, problems):
@@ -69,7 +71,7 @@ def note_unseen_material(material, model, problems):
 
 
 def take_pictures(poses, mesh, camera, seed, folder, settings, problems):
-    """Render all ``poses`` into ``folder``; returns the share of pixels that the object covers in each view.
+    """Render those of ``poses`` whose picture is not in ``folder``; returns the share of each that the object covers.
 
     Only the pixels around the object are rendered, unless depths are asked for: Blender writes another great number
     into the pixels that it leaves out than into those where it meets nothing.
@@ -83,18 +85,19 @@ def take_pictures(poses, mesh, camera, seed, folder, settings, problems):
     for index, pose in enumerate(poses):
         begin = time.perf_counter()
         name = f"{index:03d}"
-        path = str(folder / name)
-        if not settings.depth:
-            studio.show_only(covered_rectangle(corners, pose, fov, settings.resolution), settings.resolution)
-        pixels = studio.take_picture(camera, pose, (seed + index) % 2**31, path, settings.depth or settings.normals)
-        seen = pixels[..., 3] > 0
+        path = folder / f"{name}.png"
+        if path.exists():
+            cost = "kept"
+        else:
+            if not settings.depth:
+                studio.show_only(covered_rectangle(corners, pose, fov, settings.resolution), settings.resolution)
+            studio.take_picture(camera, pose, (seed + index) % 2**31, path, settings.depth or settings.normals)
+            cost = f"{time.perf_counter() - begin:.2f} s"
+        seen = studio.read_picture(path)[..., 3] > 0
         coverage.append(float(seen.mean()))
         if seen[0].any() or seen[-1].any() or seen[:, 0].any() or seen[:, -1].any():
             at_edge.append(name)
-        print(
-            f"view {index + 1} of {len(poses)}: {coverage[-1]:.0%} covered, {time.perf_counter() - begin:.2f} s",
-            flush=True,
-        )
+        print(f"view {index + 1} of {len(poses)}: {coverage[-1]:.0%} covered, {cost}", flush=True)
     if not any(coverage):
         why = "; ".join(problems.warnings) or "it may be too small or lie edge on"
         raise UserError(f"nothing of the object is seen in any view: {why}")
@@ -104,6 +107,20 @@ def take_pictures(poses, mesh, camera, seed, folder, settings, problems):
     if at_edge:
         problems.warn("the picture's edge cuts the object in view " + ", ".join(at_edge))
     return coverage
+
+
+def pass_key(settings, seed, poses, mesh, materials):
+    """A digest, 12 hexadecimal digits, of all that the pictures of a pass follow from, the textures' files included."""
+    import bpy
+
+    digest = hashlib.sha256(repr((METHOD, bpy.app.version_string, settings, seed, mesh.looks, materials)).encode())
+    arrays = [poses, mesh.corners, mesh.normals, mesh.uv, mesh.back_uv, mesh.colors, mesh.face_start, mesh.face_look]
+    for array in arrays:
+        digest.update(b"none" if array is None else repr(array.shape).encode() + array.tobytes())
+    for path in sorted({texture.path for material in materials for texture in material.used_textures()}):
+        with open(path, "rb") as file:
+            digest.update(hashlib.sha256(file.read()).digest())
+    return digest.hexdigest()[:12]
 
 
 def write_record(path, arguments, settings, seed, mesh, cycles, coverage, problems):
@@ -165,14 +182,14 @@ def write_cameras(arguments, settings, poses):
 def render(arguments):
     """Render as ``arguments``, the options of render.py, say. Raises UserError.
 
-    The outputs appear whole, the transforms file last.
+    The outputs appear whole, the transforms file last. A killed pass goes on from the views that it has.
     """
     settings = read_settings(Settings, arguments.settings)
     problems = Problems(settings)
     seed = derived_seed(settings.seed, arguments.object, arguments.split)
     poses = camera_poses(settings.cameras, settings.views, seed)
-    with atomic_folder(arguments.images) as folder:
-        mesh, camera, cycles = load_scene(arguments, settings, problems)
+    mesh, materials, camera, cycles = load_scene(arguments, settings, problems)
+    with atomic_folder(arguments.images, pass_key(settings, seed, poses, mesh, materials)) as folder:
         coverage = take_pictures(poses, mesh, camera, seed, folder, settings, problems)
         write_record(folder / "record.json", arguments, settings, seed, mesh, cycles, coverage, problems)
     write_cameras(arguments, settings, poses)

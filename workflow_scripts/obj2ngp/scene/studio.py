@@ -9,6 +9,8 @@ import bpy
 import mathutils
 import numpy as np
 
+from obj2ngp.common.files import atomic_path
+
 from . import blender
 from .cameras import CLIP_START
 from .materials import BACK_UV, COLORS, FRONT_UV
@@ -95,6 +97,7 @@ def configure_cycles(settings, threads):
     scene.cycles.samples = SAMPLES[settings.preset]
     scene.cycles.use_adaptive_sampling = False
     scene.cycles.use_denoising = False
+    blender.set_sampling(scene)
     # The mean over the pixel's own square: what a trainer sees that jitters its rays inside the pixel.
     scene.cycles.pixel_filter_type = "BOX"
     scene.cycles.transparent_max_bounces = TRANSPARENT_LAYERS
@@ -141,10 +144,10 @@ def show_only(rectangle, resolution):
 
 
 def take_picture(camera, pose, seed, path, with_passes):
-    """Render from ``pose`` (4, 4) to ``path``.png and, ``with_passes``, to ``path``.exr.
+    """Render from ``pose`` (4, 4) to the .png file ``path`` (Path) and, ``with_passes``, to an .exr file beside it.
 
-    Returns the picture as straight RGBA (H, W, 4) in [0, 1], the first row on top. The .exr has the layers Combined,
-    Depth (distance from the camera's plane in units of the unit box; 1e10 where nothing is) and Normal (world axes).
+    Each file appears whole, the .png last. The .exr has the layers Combined, Depth (distance from the camera's plane in
+    units of the unit box; 1e10 where nothing is) and Normal (world axes).
     """
     scene = bpy.context.scene
     camera.matrix_world = mathutils.Matrix(pose.tolist())
@@ -153,18 +156,26 @@ def take_picture(camera, pose, seed, path, with_passes):
     if with_passes:
         blender.set_file_format(output, "OPEN_EXR_MULTILAYER")
         output.color_depth, output.exr_codec = "32", "ZIP"
-        scene.render.filepath = path + ".exr"
-        with _quiet():
-            bpy.ops.render.render(write_still=True)
+        with atomic_path(path.with_suffix(".exr")) as file:
+            _render(file)
     blender.set_file_format(output, "PNG")
     output.color_mode, output.color_depth, output.compression = "RGBA", "8", 50
-    if with_passes:
-        bpy.data.images["Render Result"].save_render(path + ".png", scene=scene)
-    else:
-        scene.render.filepath = path + ".png"
-        with _quiet():
-            bpy.ops.render.render(write_still=True)
-    image = bpy.data.images.load(path + ".png")
+    with atomic_path(path) as file:
+        if with_passes:
+            bpy.data.images["Render Result"].save_render(str(file), scene=scene)
+        else:
+            _render(file)
+
+
+def _render(file):
+    bpy.context.scene.render.filepath = str(file)
+    with _quiet():
+        bpy.ops.render.render(write_still=True)
+
+
+def read_picture(path):
+    """The .png file ``path`` as straight RGBA (H, W, 4) in [0, 1], the first row on top."""
+    image = bpy.data.images.load(str(path))
     width, height = image.size
     pixels = np.empty(width * height * 4, np.float32)
     image.pixels.foreach_get(pixels)
