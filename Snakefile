@@ -11,11 +11,13 @@ include: "rules/common.smk"
 include: "rules/render.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
+include: "rules/slices.smk"
 include: "rules/report.smk"
 
 
 localrules:
     all,
+    slice,
     objects,
     object_table,
 
@@ -23,13 +25,6 @@ localrules:
 # A limit on `gpu` holds for each machine or group job, never for a whole cluster.
 resource_scopes:
     gpu="local",
-
-
-# All that belongs to single objects: very many of them are made in slices, such as
-# `snakemake objects --batch objects=1/50`.
-rule objects:
-    input:
-        finished_objects,
 
 
 rule all:

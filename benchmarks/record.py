@@ -6,13 +6,13 @@ import platform
 import subprocess
 from pathlib import Path
 
-import torch
-
 FOLDER = Path(__file__).resolve().parent
 
 
 def machine():
     """The GPU's name where there is one, otherwise the processor's and the number of threads used."""
+    import torch  # here, since it would count as memory of the processes that a benchmark starts
+
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     cpu = Path("/proc/cpuinfo")

@@ -38,7 +38,7 @@ rule object_table:
 rule summary:
     input:
         OBJECT_TABLE,
-        finished_objects,
+        stamps,
     output:
         report(ensure(SUMMARY, non_empty=True), category="Numbers"),
     log:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("Snakefile", "rules", "envs", "profiles", "config")
 LINKED = ("workflow_scripts", ".venv-blender")  # so that compiled kernels are found again
 SNAKEMAKE = (sys.executable, "-m", "snakemake")
-AGGREGATES = {("object_table", None, None), ("summary", None, None), ("gallery", None, None)}
+AGGREGATES = {(rule, None, None) for rule in ("object_table", "slice", "summary", "gallery")}
 TINY = {
     "render": {"preset": "draft", "resolution": [32, 32], "views": {"train": 3, "val": 1, "test": 2}},
     "train": {"backend": "cpu", "steps": 20},
