@@ -33,3 +33,10 @@ rule all:
         rules.summary.output,
         rules.gallery.output,
         rules.objects.input,
+
+
+# Snakemake limits how many jobs start in a second: after each look at the ready jobs it plans another one a second
+# later, which plans the next, so that it soon looks hundreds of times a second. This machine's jobs need no limit.
+onstart:
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None

@@ -6,8 +6,6 @@ Finished objects have outputs and no metadata. Appends to benchmarks/planning.cs
 """
 
 import os
-import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,9 +13,10 @@ from pathlib import Path
 
 from record import append
 
-ROOT = Path(__file__).resolve().parent.parent
-OUTPUTS = "for f in {output}; do case $f in *.*) echo x > $f;; *) mkdir -p $f;; esac; done"
-SHELL = re.compile(r"^    shell:\n.*?(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+from workflow_project import SNAKEMAKE, Project  # noqa: E402
+
 PASSES = ("train", "val", "test")
 FINISHED = (
     *(f"renders/transforms_{split}.json" for split in PASSES),
@@ -28,22 +27,11 @@ FINISHED = (
 
 
 def make_project(root, objects):
-    """A copy of the workflow in the folder `root`, with pretended programs and so many objects."""
-    root.mkdir()
-    for name in ("Snakefile", "rules", "envs", "profiles"):
-        source = ROOT / name
-        (shutil.copytree if source.is_dir() else shutil.copy2)(source, root / name)
-    (root / "workflow_scripts").symlink_to(ROOT / "workflow_scripts")
-    for rules in (root / "rules").glob("*.smk"):
-        rules.write_text(SHELL.sub(f'    shell:\n        "{OUTPUTS}"', rules.read_text()))
-    (root / "models").mkdir()
+    """The workflow in the folder `root`, with pretended programs and so many objects; returns their names."""
     names = [f"{number:08}" for number in range(objects)]
-    for name in names:
-        (root / "models" / f"{name}.obj").touch()
-    rows = ["object\tpath", *(f"{name}\tmodels/{name}.obj" for name in names)]
-    (root / "objects.tsv").write_text("\n".join(rows))
-    (root / "config").mkdir()
-    (root / "config" / "config.yaml").write_text("objects: {table: objects.tsv}\ntrain: {backend: cpu}\n")
+    project = Project.create(root)
+    project.pretend_programs()
+    project.add_table(names)
     return names
 
 
@@ -59,7 +47,7 @@ def finish(root, names):
 
 def measure(what, root, objects, *arguments):
     """Run Snakemake in `root`; returns what it costs as a row."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+    command = [*SNAKEMAKE, "--cores", "2", *arguments]
     with open(root / "output", "w") as output:
         process = subprocess.Popen(command, cwd=root, stdout=output, stderr=output)
         _, status, usage = os.wait4(process.pid, 0)

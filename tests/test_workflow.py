@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from obj2ngp.workflow.slices import Slices
-from workflow_project import AGGREGATES, ROOT, TINY, Project, job, jobs_in, jobs_of
+from workflow_project import AGGREGATES, OUTPUTS, ROOT, TINY, Project, job, jobs_in, jobs_of
 
 pytestmark = pytest.mark.slow
 
@@ -191,15 +191,22 @@ def test_a_deleted_result_is_made_anew(project, path):
 
 def test_a_slice_of_a_whole_shapenet_is_planned_alone(tmp_path):
     project = Project.create(tmp_path / "obj2ngp")
-    models, names = project.root / "models", [f"02958343-{number:05}" for number in range(51_300)]
-    for name in names:
-        (models / f"{name}.obj").touch()
-    rows = ["object\tpath", *(f"{name}\tmodels/{name}.obj" for name in names)]
-    (project.root / "objects.tsv").write_text("\n".join(rows))
-    project.configure(objects={"table": "objects.tsv"})
+    names = [f"02958343-{number:05}" for number in range(51_300)]
+    project.add_table(names)
     jobs = project.planned("results/slices/3-of-10000")
     planned = Slices(names).objects("3-of-10000")
     assert jobs - {job("slice")} == set().union(*map(jobs_of, planned)) and planned
+
+
+def test_snakemake_looks_for_ready_jobs_when_one_has_ended_and_not_ever_more_often(tmp_path):
+    project = Project.create(tmp_path / "obj2ngp")
+    project.pretend_programs(f"sleep 0.3; {OUTPUTS}")
+    project.add_table([f"object{number}" for number in range(8)])
+    run = project.snakemake("--cores", "1", "--verbose")
+    assert run.returncode == 0, run.stdout
+    jobs = re.search(r"^(\d+) of \1 steps \(100%\) done", run.stdout, re.MULTILINE).group(1)
+    looks = run.stdout.count("Ready jobs: ") + run.stdout.count("Ready subsampled jobs: ")
+    assert looks <= 2 * int(jobs)
 
 
 @pytest.mark.parametrize(
