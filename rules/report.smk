@@ -76,9 +76,10 @@ rule gallery:
         f"{SHOW} &> {{log:q}}"
 
 
-# What is ready is shown even where some objects stopped; the summary says why they did.
+# What is ready is shown even where some objects stopped; the summary says why they did. A slice shows nothing.
 onerror:
-    if os.path.exists(OBJECT_TABLE):
+    wanted = any(job.rule.name == "summary" for job in workflow.dag.jobs)
+    if wanted and os.path.exists(OBJECT_TABLE):
         shell(
             f"{SUMMARISE} && {SHOW} || echo 'What is ready could not be summed up.'"
         )
