@@ -11,11 +11,13 @@ include: "rules/common.smk"
 include: "rules/render.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
+include: "rules/slices.smk"
 include: "rules/report.smk"
 
 
 localrules:
     all,
+    slice,
     objects,
     object_table,
 
@@ -25,16 +27,16 @@ resource_scopes:
     gpu="local",
 
 
-# All that belongs to single objects: very many of them are made in slices, such as
-# `snakemake objects --batch objects=1/50`.
-rule objects:
-    input:
-        finished_objects,
-
-
 rule all:
     default_target: True
     input:
         rules.summary.output,
         rules.gallery.output,
         rules.objects.input,
+
+
+# Snakemake limits how many jobs start in a second: after each look at the ready jobs it plans another one a second
+# later, which plans the next, so that it soon looks hundreds of times a second. This machine's jobs need no limit.
+onstart:
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None

@@ -25,6 +25,8 @@ from obj2ngp.scene.settings import SPLITS
 from obj2ngp.workflow.configuration import Settings
 from obj2ngp.workflow.gpus import CARDS, JOBS_PER_CARD, visible_gpus
 from obj2ngp.workflow.objects import NAME, find_objects
+from obj2ngp.workflow.slices import NAME as SLICE
+from obj2ngp.workflow.slices import Slices
 from obj2ngp.workflow.workers import IDLE
 
 # `python` in a rule is the Python that runs Snakemake, unless a conda environment is activated.
@@ -37,8 +39,10 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 OBJECTS = SETTINGS.objects
+SLICES = Slices(OBJECTS)
 PROJECT = SETTINGS.configuration.project
 RESULTS = PROJECT.results
+STAMP = f"{RESULTS}/slices/{{slice}}"  # says that the objects of a slice have all of their results
 TRAINER_ENVIRONMENT = f"../envs/{PROJECT.trainer_environment}.yaml"
 
 # `gpu` stands for graphics cards where users say it (`--resources gpu=4`), and for jobs on them where this machine
@@ -97,24 +101,6 @@ def result(path):
     return f"{RESULTS}/{{object}}/{path}"
 
 
-def last_results(name):
-    """The results of an object that no other job of its own needs, as paths in its folder."""
-    yield "metrics.csv"
-    yield "orbit.gif"
-    if SETTINGS.of(name).configuration.render.views.val:
-        yield "renders/transforms_val.json"
-
-
-def finished_objects(wildcards):
-    """The last results of all objects, one object after the other.
-
-    A function, since most jobs on a cluster read the workflow without asking for all objects.
-    """
-    for name in OBJECTS:
-        for path in last_results(name):
-            yield f"{RESULTS}/{name}/{path}"
-
-
 def settings(name):
     """The `params` function that gives the JSON settings of the rule `name`."""
     return lambda wildcards: SETTINGS.json(
@@ -147,3 +133,41 @@ def needed(name, what):
         return getattr(need, what) * attempt
 
     return amount
+
+
+def last_results(name):
+    """The results of an object that no other job of its own needs, as paths in its folder."""
+    yield "metrics.csv"
+    yield "orbit.gif"
+    if SETTINGS.of(name).configuration.render.views.val:
+        yield "renders/transforms_val.json"
+
+
+def results_of(slice):
+    """The last results of the objects in a slice."""
+    for name in SLICES.objects(slice):
+        for path in last_results(name):
+            yield f"{RESULTS}/{name}/{path}"
+
+
+def contents(wildcards):
+    """What a slice is made of: smaller slices, or the last results of its objects."""
+    parts = SLICES.parts(wildcards.slice)
+    return [STAMP.format(slice=part) for part in parts] or list(
+        results_of(wildcards.slice)
+    )
+
+
+def stamps(wildcards):
+    """The stamps of all objects' slices. A function, since most jobs on a cluster do not ask for all objects."""
+    return [STAMP.format(slice=slice) for slice in SLICES.smallest()]
+
+
+def lost_results(wildcards):
+    """The last results that are missing although their slice has its stamp.
+
+    Snakemake makes a deleted file anew if a target names it, and not if only what was made of it is asked for.
+    """
+    for slice in SLICES.smallest():
+        if os.path.exists(STAMP.format(slice=slice)):
+            yield from (path for path in results_of(slice) if not os.path.exists(path))

@@ -48,7 +48,7 @@ ROOMS = {
     "report": Room(
         {"common", "views", "evaluation"},
         {"numpy", "imageio", "skimage", "flip_evaluator", "jinja2", "safetensors"},
-        programs={"summary", "gallery"},
+        programs={"summary", "gallery", "status"},
     ),
     "workflow": Room({"common"}, {"numpy", "yaml", "snakemake"}, programs={"launch"}),
 }

@@ -2,12 +2,16 @@
 
 import csv
 import json
+import os
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from obj2ngp.report import table as table_module
 from obj2ngp.report.table import columns, summarise, write_summary
 from result_files import RESULTS, write_model, write_object, write_objects
 
@@ -16,7 +20,7 @@ PROGRAM = Path(__file__).resolve().parents[1] / "workflow_scripts" / "summary.py
 
 def table(folder, *names):
     """The rows of the summary of objects in `folder`, by name."""
-    rows = summarise(folder, folder / "logs", dict.fromkeys(names, RESULTS))
+    rows = summarise(folder, folder / "logs", dict.fromkeys(names, RESULTS), former={})
     return {row["object"]: row for row in rows}
 
 
@@ -108,7 +112,7 @@ def test_an_object_without_a_turntable_or_a_pass_that_it_should_have_is_not_ok(t
     assert rows["(mean)"]["psnr"] == 36
     # An object of which it is not asked for needs none.
     wanted = [result for result in RESULTS if result != file]
-    assert summarise(tmp_path, tmp_path / "logs", {"chair": wanted})[0]["status"] == "ok"
+    assert summarise(tmp_path, tmp_path / "logs", {"chair": wanted}, former={})[0]["status"] == "ok"
 
 
 def test_the_message_with_which_a_program_stopped_is_the_status(tmp_path):
@@ -166,3 +170,50 @@ def test_program_names_an_unfit_table_of_objects(tmp_path, spoil, message):
     finished = run(tmp_path, objects)
     assert finished.returncode == 1 and f"{objects}: " in finished.stderr and message in finished.stderr
     assert finished.stderr.count("\n") == 1
+
+
+def count_reads(monkeypatch):
+    """The folders of which results were read, as a list that grows."""
+    read, real = [], table_module.figures_of
+    monkeypatch.setattr(table_module, "figures_of", lambda folder, file: read.append(folder.name) or real(folder, file))
+    return read
+
+
+def test_only_what_changed_is_read_again(tmp_path, monkeypatch):
+    """What was copied with an old time, was incomplete, or is new; not what the gallery has linked."""
+    for name in ("same", "copied", "swapped"):
+        write_object(tmp_path / name, [30, 31.23456789])
+    (tmp_path / "broken").mkdir()
+    names, out = ["same", "copied", "swapped", "broken"], tmp_path / "summary.csv"
+    objects = write_objects(tmp_path / "objects.tsv", names)
+    time.sleep(0.05)  # more than the clock of a file system ticks
+    write_summary(tmp_path, tmp_path / "logs", objects, out)
+    os.link(tmp_path / "same" / "orbit.gif", tmp_path / "link")
+    write_object(tmp_path / "other", [20])
+    for name, target in (("copied", "metrics.csv"), ("swapped", "")):
+        old = tmp_path / name / target
+        source = tmp_path / "other" / "metrics.csv" if target else tmp_path / "other"
+        os.utime(source, (0, 0))
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
+        shutil.copytree(source, old) if source.is_dir() else shutil.copy2(source, old)
+    write_object(tmp_path / "new", [40])
+    write_objects(objects, [*names, "new"])
+
+    read = count_reads(monkeypatch)
+    write_summary(tmp_path, tmp_path / "logs", objects, out)
+    assert set(read) == {"copied", "swapped", "broken", "new"}
+    again = out.read_bytes()
+    out.unlink()
+    write_summary(tmp_path, tmp_path / "logs", objects, out)
+    assert out.read_bytes() == again and again.count(b"\n") == 8
+
+
+HEADER = ",".join(columns([]))
+
+
+@pytest.mark.parametrize("text", ["", "object,status\nchair,ok\n", "\xff", f"{HEADER}\nchair,ok,many\n"])
+def test_an_unfit_former_table_counts_for_nothing(tmp_path, text):
+    write_object(tmp_path / "chair", [30])
+    (tmp_path / "summary.csv").write_text(text, encoding="latin-1")
+    write_summary(tmp_path, tmp_path, write_objects(tmp_path / "objects.tsv", ["chair"]), tmp_path / "summary.csv")
+    assert "\nchair,ok,1,128x96,30," in (tmp_path / "summary.csv").read_text()

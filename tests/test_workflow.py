@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from workflow_project import AGGREGATES, ROOT, TINY, Project, job, jobs_in, jobs_of
+from obj2ngp.workflow.slices import Slices
+from workflow_project import AGGREGATES, OUTPUTS, ROOT, TINY, Project, job, jobs_in, jobs_of
 
 pytestmark = pytest.mark.slow
 
@@ -89,8 +90,7 @@ def test_trainer_setting_renders_nothing_anew(project):
 
 def test_orbit_setting_remakes_the_turntables_alone(project):
     project.configure(orbit={"frames": 5, "size": 32})
-    jobs = {job("orbit", "first"), job("summary"), job("gallery")}
-    assert project.planned() == jobs
+    assert project.planned() == after(set(), "orbit")
 
 
 def test_new_seed_reruns_everything(project):
@@ -182,18 +182,31 @@ def test_blender_executable_is_told_to_fail_when_the_program_fails(tmp_path):
     assert f"'{executable}' -b --factory-startup --python-exit-code 1 -P {script} -- --object" in dry.stdout
 
 
+@pytest.mark.parametrize("path", ["metrics.csv", "orbit.gif", "renders/transforms_val.json"])
+def test_a_deleted_result_is_made_anew(project, path):
+    (project.root / "results" / "first" / path).unlink()
+    rule, split = {"metrics.csv": ("metrics", None), "orbit.gif": ("orbit", None)}.get(path, ("render", "val"))
+    assert project.planned() == after({job(rule, "first", split)})
+
+
 def test_a_slice_of_a_whole_shapenet_is_planned_alone(tmp_path):
     project = Project.create(tmp_path / "obj2ngp")
-    models, objects, slices = project.root / "models", 51_300, 10_000
-    names = [f"02958343-{number:05}" for number in range(objects)]
-    for name in names:
-        (models / f"{name}.obj").touch()
-    rows = ["object\tpath", *(f"{name}\tmodels/{name}.obj" for name in names)]
-    (project.root / "objects.tsv").write_text("\n".join(rows))
-    project.configure(objects={"table": "objects.tsv"})
-    jobs = project.planned("objects", "--batch", f"objects=1/{slices}")
-    assert jobs - {job("objects")} >= set().union(*map(jobs_of, names[: objects // slices]))
-    assert len({name for _, name, _ in jobs if name}) <= objects // slices + 1
+    names = [f"02958343-{number:05}" for number in range(51_300)]
+    project.add_table(names)
+    jobs = project.planned("results/slices/3-of-10000")
+    planned = Slices(names).objects("3-of-10000")
+    assert jobs - {job("slice")} == set().union(*map(jobs_of, planned)) and planned
+
+
+def test_snakemake_looks_for_ready_jobs_when_one_has_ended_and_not_ever_more_often(tmp_path):
+    project = Project.create(tmp_path / "obj2ngp")
+    project.pretend_programs(f"sleep 0.3; {OUTPUTS}")
+    project.add_table([f"object{number}" for number in range(8)])
+    run = project.snakemake("--cores", "1", "--verbose")
+    assert run.returncode == 0, run.stdout
+    jobs = re.search(r"^(\d+) of \1 steps \(100%\) done", run.stdout, re.MULTILINE).group(1)
+    looks = run.stdout.count("Ready jobs: ") + run.stdout.count("Ready subsampled jobs: ")
+    assert looks <= 2 * int(jobs)
 
 
 @pytest.mark.parametrize(

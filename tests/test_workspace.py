@@ -15,6 +15,7 @@ from obj2ngp.ngp.workspace import Workspace
 NETWORK = NetworkConfig(levels=2, table_log2=10, finest_resolution=32, sh_degree=2)
 CONFIG = TrainConfig(
     steps=3,
+    learning_rate=1e-4,  # on a GPU, Adam's first steps take the sign of sums that are rounded differently each time
     samples_per_step=512,
     march_steps=48,
     warmup_steps=2,
@@ -53,8 +54,8 @@ def test_the_next_object_becomes_what_it_is_alone(backend):
         for name, tensor in result(again).items():
             if backend.DEVICE == "cpu":
                 assert torch.equal(tensor, expected[name]), name
-            else:  # the order of atomic additions changes their rounding, and Adam's first steps take only the sign
-                off = ~torch.isclose(tensor.float(), expected[name].float(), atol=2e-3, rtol=1e-2)
+            else:
+                off = ~torch.isclose(tensor.float(), expected[name].float(), atol=1e-4, rtol=1e-2)
                 assert off.float().mean() < 0.02, name
 
 

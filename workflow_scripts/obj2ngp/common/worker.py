@@ -120,6 +120,8 @@ def _run(job, out, err):
         run_program(importlib.import_module(program).main, arguments)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):  # a program's last words, which Python would print
+            print(end.code, file=sys.stderr)
     except BaseException:  # whatever it was is told, and a fresh worker follows
         traceback.print_exc()
         status, sound = 1, False

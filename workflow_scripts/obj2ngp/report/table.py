@@ -3,11 +3,15 @@
 One row an object, then a row of means and one of medians, named "(mean)" and "(median)". The column
 `status` is "ok", or says why a program stopped, or else names the files that are missing or unfit; what
 such a file would have said is then empty, and the object counts in no mean.
+
+The rows of objects that have not changed since are taken from the former table: that of tens of thousands of objects
+is made anew for each that is added.
 """
 
 import csv
 import json
 import math
+import os
 import statistics
 from collections.abc import Callable
 
@@ -19,6 +23,7 @@ from obj2ngp.evaluation.registry import METRICS
 TRAINING_FIGURES = ("training_seconds", "steps")
 MESH_FIGURES = ("faces", "vertices")
 MODEL_HEADER = "obj2ngp"  # the key of the model file's JSON
+FIGURES = [*(column for metric in METRICS for column in metric.summary), *TRAINING_FIGURES, *MESH_FIGURES]
 AVERAGES: dict[str, Callable] = {"(mean)": statistics.fmean, "(median)": statistics.median}
 
 
@@ -110,33 +115,81 @@ def stop_reason(logs, name):
 def object_row(results, logs, name, files):
     """The row of one object that should have the result `files`; `status` says why some cells are empty."""
     row, problems = {"object": name, "status": "ok"}, []
-    for file in dict.fromkeys([*READERS, *files]):
+    for file in all_files(files):
         try:
             row.update(figures_of(results / name, file))
         except MissingResult as problem:
             problems.append(str(problem))
     if problems:
         row["status"] = stop_reason(logs, name) or "; ".join(problems)
-    return row
+    return {key: float(shown(cell)) if isinstance(cell, float) else cell for key, cell in row.items()}
 
 
-def summarise(results, logs, objects):
+def all_files(files):
+    """What an object's row depends on: the files that are read, and those of `files` that need only be there."""
+    return list(dict.fromkeys([*READERS, *files]))
+
+
+def former_rows(table, results, objects):
+    """The rows of the former `table` that are still true, by name: of complete objects that have not changed since.
+
+    A file counts as changed if it was written, or its folder got or lost an entry, since the table was begun, which
+    is the table's time. (A file's st_ctime says nothing: the gallery's links change it.)
+    """
+    try:
+        begun = table.stat().st_mtime
+        with open(table, newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        if not rows or list(rows[0]) != columns(rows[:1]):
+            return {}
+        wanted = ((row, objects[row["object"]]) for row in rows if row["status"] == "ok" and row["object"] in objects)
+        return {
+            row["object"]: {key: cell for key, cell in map(_read_cell, row.items()) if cell != ""}
+            for row, files in wanted
+            if _last_change(os.path.join(results, row["object"]), files) < begun
+        }
+    except (OSError, ValueError, csv.Error):  # there is none, or somebody has edited it
+        return {}
+
+
+def _last_change(folder, files):
+    """When an object's files, or the folders that they lie in, changed; never (infinity) if one is missing."""
+    paths = [os.path.join(folder, file) for file in all_files(files)]
+    try:
+        times = [os.stat(path).st_mtime for path in paths]
+        return max(times + [os.stat(parent).st_ctime for parent in {os.path.dirname(path) for path in paths}])
+    except OSError:
+        return math.inf
+
+
+def _read_cell(item):
+    """A cell of a table, (column, text), with the number that the text is in a column of figures."""
+    column, text = item
+    return (column, number({column: text}, column)) if text and column in {"views", *FIGURES} else item
+
+
+def summarise(results, logs, objects, former):
     """The rows of all objects, then those of the averages over the objects that are ok.
 
     results, logs  Paths of the folders that hold a folder for each object
     objects        name -> the result files that the object should have, relative to its folder
+    former         name -> row of objects that need not be read
     """
-    rows = [object_row(results, logs, name, files) for name, files in objects.items()]
+    rows = [former.get(name) or object_row(results, logs, name, files) for name, files in objects.items()]
     complete = [row for row in rows if row["status"] == "ok"]
-    averaged = [*(column for metric in METRICS for column in metric.summary), *TRAINING_FIGURES, *MESH_FIGURES]
     for name, average in AVERAGES.items():
         row = {"object": name, "status": f"{len(complete)} of {len(objects)} objects"}
-        for column in averaged:
+        for column in FIGURES:
             values = [row[column] for row in complete if column in row]
             if values:
                 row[column] = average(values)
         rows.append(row)
     return rows
+
+
+def shown(number):
+    """A float as the table has it. Averages are those of the numbers in the table, wherever these come from."""
+    return f"{number:.6g}"
 
 
 def columns(rows):
@@ -166,12 +219,17 @@ def read_objects(file):
 
 def write_summary(results, logs, objects, out):
     """Write the table of the objects in the file `objects`; print what is not ok. Raises UserError."""
-    rows = summarise(results, logs, read_objects(objects))
-    with atomic_path(out) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns(rows), lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({key: f"{cell:.6g}" if isinstance(cell, float) else cell for key, cell in row.items()})
+    objects = read_objects(objects)
+    with atomic_path(out) as temporary:
+        temporary.touch()
+        begun = temporary.stat().st_mtime_ns
+        rows = summarise(results, logs, objects, former_rows(out, results, objects))
+        with open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns(rows), lineterminator="\n")
+            writer.writeheader()
+            for row in rows:
+                writer.writerow({key: shown(cell) if isinstance(cell, float) else cell for key, cell in row.items()})
+        os.utime(temporary, ns=(begun, begun))
     for row in rows[: -len(AVERAGES)]:
         if row["status"] != "ok":
             print(f"{row['object']}: {row['status']}")
