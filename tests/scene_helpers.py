@@ -139,3 +139,28 @@ def sphere(rings=12, segments=24, lowest=-90.0, highest=90.0):
                 corners = [a + i, a + j, b]
             faces.append(corners)
     return points, faces
+
+
+CUBE = box_corners()
+WHITE = "newmtl white\nKd 1 1 1\n"
+
+
+def write_model(folder, points, faces, materials="", **kwargs):
+    """An .obj file with its .mtl; ``materials`` is the text of the latter."""
+    path = write_obj(folder / "model.obj", points, faces, library="model.mtl", **kwargs)
+    (folder / "model.mtl").write_text(materials)
+    return path
+
+
+def write_png(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    iio.imwrite(path, np.asarray(pixels, np.uint8))
+
+
+def textured_cube(folder, statement, name="model.obj"):
+    """An .obj file of a cube whose one material has a black diffuse colour and `statement`."""
+    texcoords = [[0, 0], [1, 0], [1, 1], [0, 1]]
+    faces = [[f"{corner}/{i + 1}" for i, corner in enumerate(face)] for face in BOX_FACES]
+    path = write_obj(folder / name, CUBE, [("m", faces)], texcoords, library="model.mtl")
+    (path.parent / "model.mtl").write_text(f"newmtl m\nKd 0 0 0\n{statement}\n")
+    return path

@@ -15,28 +15,26 @@ import pytest
 
 from blender_versions import VERSIONS, command
 from obj2ngp.common.files import UserError
-from scene_helpers import BLENDER_PYTHON, BOX_FACES, ROOT, box_corners, from_side, sphere, write_obj
+from scene_helpers import (
+    BLENDER_PYTHON,
+    BOX_FACES,
+    CUBE,
+    ROOT,
+    WHITE,
+    box_corners,
+    from_side,
+    sphere,
+    textured_cube,
+    write_model,
+    write_png,
+)
 
 pytestmark = pytest.mark.slow
 
 SIDES = [(0, 0), (90, 0), (180, 0), (270, 0), (0, 90), (0, -90)]
 SHEET = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], float)  # seen from +z of a z-up file
-CUBE = box_corners()
 
 
-def write_model(folder, points, faces, materials="", **kwargs):
-    """An .obj file with its .mtl; ``materials`` is the text of the latter."""
-    path = write_obj(folder / "model.obj", points, faces, library="model.mtl", **kwargs)
-    (folder / "model.mtl").write_text(materials)
-    return path
-
-
-def write_png(path, pixels):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    iio.imwrite(path, np.asarray(pixels, np.uint8))
-
-
-WHITE = "newmtl white\nKd 1 1 1\n"
 COLORS = "newmtl red\nKd .8 .1 .1\nnewmtl blue\nKd .1 .1 .8\n"
 
 
@@ -322,14 +320,6 @@ def test_a_transparent_bottle_is_visible(blender, tmp_path):
 # ---------------------------------------------------------------- materials and textures
 
 
-def textured_cube(folder, statement, name="model.obj"):
-    texcoords = [[0, 0], [1, 0], [1, 1], [0, 1]]
-    faces = [[f"{corner}/{i + 1}" for i, corner in enumerate(face)] for face in BOX_FACES]
-    path = write_obj(folder / name, CUBE, [("m", faces)], texcoords, library="model.mtl")
-    (path.parent / "model.mtl").write_text(f"newmtl m\nKd 0 0 0\n{statement}\n")
-    return path
-
-
 def test_textures_of_a_shapenet_v2_model(blender, tmp_path):
     write_png(tmp_path / "images/Red Oak.PNG", np.full((4, 4, 3), [200, 30, 30]))
     model = textured_cube(tmp_path / "models", r"map_Kd ..\images\red oak.png", "model_normalized.obj")
@@ -371,53 +361,3 @@ def test_vertex_colours_without_a_material(blender, tmp_path):
     )
     colors = blender.render(path).colors
     assert (colors[:, 1] > 2 * colors[:, 0]).all()
-
-
-def test_a_missing_texture_is_an_error_that_names_object_file_and_reason(blender, tmp_path):
-    model = textured_cube(tmp_path, "map_Kd wood/oak.png")
-    with pytest.raises(UserError, match=r"model\.obj: texture not found.*'wood/oak\.png' of material 'm'"):
-        blender.render(model)
-    rendered = blender.render(model, missing_texture="warn")
-    assert "oak.png" in rendered.record["warnings"][0]
-    assert rendered.colors.min() > 100  # the plain colour; grey, since a texture hid the black
-
-
-@pytest.mark.parametrize("damage", ["junk", "truncated", "empty"])
-def test_a_corrupt_texture_is_an_error(blender, tmp_path, damage):
-    path = tmp_path / "oak.png"
-    write_png(path, np.full((64, 64, 3), 90))
-    path.write_bytes({"junk": b"junk" * 50, "truncated": path.read_bytes()[:60], "empty": b""}[damage])
-    model = textured_cube(tmp_path, "map_Kd oak.png")
-    with pytest.raises(UserError, match=r"texture cannot be read as an image: .*oak\.png of material 'm'"):
-        blender.render(model)
-    colors = blender.render(model, missing_texture="warn").colors.astype(int)
-    assert np.ptp(colors, axis=1).max() <= 3  # grey, not magenta
-
-
-def test_missing_materials_are_reported(blender, tmp_path):
-    model = write_obj(tmp_path / "model.obj", CUBE, [("wood", BOX_FACES)], library="none.mtl")
-    warnings = blender.render(model).record["warnings"]
-    assert "not found: none.mtl" in warnings[0] and "not defined: wood" in warnings[1]
-    with pytest.raises(UserError, match="none.mtl"):
-        blender.render(model, missing_material="error")
-
-
-def test_an_object_that_cannot_be_seen_is_an_error(blender, tmp_path):
-    model = write_model(tmp_path, CUBE, [("ghost", BOX_FACES)], "newmtl ghost\nd 0\n")
-    with pytest.raises(UserError, match="nothing of the object is seen in any view.*'ghost' is fully transparent"):
-        blender.render(model, no_visible_pixel="warn")
-
-
-def test_an_empty_view_is_an_error_or_a_warning(blender, tmp_path):
-    """Two boxes on the x axis, seen through a keyhole at the middle: only cameras near the axis see one."""
-    size = (0.2, 0.2, 0.2)
-    points = np.vstack([box_corners(size, (x, 0, 0)) for x in (-0.9, 0.9)])
-    faces = BOX_FACES + [[corner + 8 for corner in face] for face in BOX_FACES]
-    model = write_model(tmp_path, points, [("white", faces)], WHITE)
-    cameras = {"azimuth": [0, 90], "elevation": [0, 0], "fov": 5}
-    settings = {"views": 12, "resolution": [8, 8], "cameras": cameras, "fit": False}
-    with pytest.raises(UserError, match=r"nothing of the object is seen in view 0\d\d.*no_visible_pixel: warn"):
-        blender.render(model, **settings)
-    rendered = blender.render(model, no_visible_pixel="warn", **settings)
-    empty = [f"{i:03d}" for i, share in enumerate(rendered.record["coverage"]) if share == 0]
-    assert 0 < len(empty) < 12 and f"seen in view {', '.join(empty)}" in rendered.record["warnings"][0]
