@@ -9,7 +9,7 @@ from obj2ngp.ngp.backends import select
 from obj2ngp.ngp.config import resolve
 from obj2ngp.ngp.model_file import load_model, save_model
 from obj2ngp.ngp.rendering import Renderer, on_white
-from obj2ngp.ngp.training import TrainingRun, train
+from obj2ngp.ngp.training import TrainingRun, steps
 from obj2ngp.views.pictures import psnr, truth_on_white
 from obj2ngp.views.reading import read_images
 from scene_helpers import SHARED
@@ -46,8 +46,8 @@ def test_a_doubled_model_trains_as_well_as_the_plain_one(blender, tmp_path):
         blender.render(model, folder=folder, views=24, **settings)
         blender.render(model, folder=folder, split="test", views=8, **settings)
         training, test = (read_images(folder / f"transforms_{split}.json") for split in ("train", "test"))
-        run = TrainingRun(training, resolve({"steps": 500}, "cpu", 24, 64), select("cpu"))
-        train(run)
+        run = TrainingRun.alone(training, resolve({"steps": 500}, "cpu", 24, 64), select("cpu"))
+        list(steps(run))
         save_model(folder / "model.safetensors", run, {})
         views = Renderer(load_model(folder / "model.safetensors"), "cpu").render_views(test.pose, 64, 64, test.focal)
         pairs = zip(test.rgba, views, strict=True)
