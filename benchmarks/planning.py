@@ -15,7 +15,7 @@ from record import append
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from workflow_project import SNAKEMAKE, Project  # noqa: E402
+from workflow_project import Project  # noqa: E402
 
 PASSES = ("train", "val", "test")
 FINISHED = (
@@ -47,7 +47,7 @@ def finish(root, names):
 
 def measure(what, root, objects, *arguments):
     """Run Snakemake in `root`; returns what it costs as a row."""
-    command = [*SNAKEMAKE, "--cores", "2", *arguments]
+    command = [Path(sys.executable).with_name("snakemake"), "--cores", "2", *arguments]
     with open(root / "output", "w") as output:
         process = subprocess.Popen(command, cwd=root, stdout=output, stderr=output)
         _, status, usage = os.wait4(process.pid, 0)
