@@ -23,7 +23,6 @@ from obj2ngp.evaluation.registry import METRICS
 TRAINING_FIGURES = ("training_seconds", "steps")
 MESH_FIGURES = ("faces", "vertices")
 MODEL_HEADER = "obj2ngp"  # the key of the model file's JSON
-FIGURES = [*(column for metric in METRICS for column in metric.summary), *TRAINING_FIGURES, *MESH_FIGURES]
 AVERAGES: dict[str, Callable] = {"(mean)": statistics.fmean, "(median)": statistics.median}
 
 
@@ -142,9 +141,10 @@ def former_rows(table, results, objects):
             rows = list(csv.DictReader(stream))
         if not rows or list(rows[0]) != columns(rows[:1]):
             return {}
+        numbers = {"views", *averaged_columns()}
         wanted = ((row, objects[row["object"]]) for row in rows if row["status"] == "ok" and row["object"] in objects)
         return {
-            row["object"]: {key: cell for key, cell in map(_read_cell, row.items()) if cell != ""}
+            row["object"]: {key: number(row, key) if key in numbers else row[key] for key in row if row[key]}
             for row, files in wanted
             if _last_change(os.path.join(results, row["object"]), files) < begun
         }
@@ -162,12 +162,6 @@ def _last_change(folder, files):
         return math.inf
 
 
-def _read_cell(item):
-    """A cell of a table, (column, text), with the number that the text is in a column of figures."""
-    column, text = item
-    return (column, number({column: text}, column)) if text and column in {"views", *FIGURES} else item
-
-
 def summarise(results, logs, objects, former):
     """The rows of all objects, then those of the averages over the objects that are ok.
 
@@ -179,12 +173,17 @@ def summarise(results, logs, objects, former):
     complete = [row for row in rows if row["status"] == "ok"]
     for name, average in AVERAGES.items():
         row = {"object": name, "status": f"{len(complete)} of {len(objects)} objects"}
-        for column in FIGURES:
+        for column in averaged_columns():
             values = [row[column] for row in complete if column in row]
             if values:
                 row[column] = average(values)
         rows.append(row)
     return rows
+
+
+def averaged_columns():
+    """The columns of which the table has means and medians."""
+    return [*(column for metric in METRICS for column in metric.summary), *TRAINING_FIGURES, *MESH_FIGURES]
 
 
 def shown(number):
