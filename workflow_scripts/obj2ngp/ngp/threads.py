@@ -4,7 +4,8 @@ import os
 import sys
 
 # How often an OpenMP thread looks for work before it sleeps. GNU's own 300,000 are milliseconds, in which a thread that
-# waits takes a core from one that works; at 0 threads are woken for each of a step's many short parts.
+# waits takes a core from one that works; at 0 threads are woken for each of a step's many short parts. 300 steps on two
+# idle cores: 9.7 s with this, 9.7 to 11.0 with 1,000, 12.2 with GNU's.
 SPINS = 10_000
 
 
