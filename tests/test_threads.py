@@ -14,6 +14,8 @@ SHOW = """
 from obj2ngp.ngp.threads import set_threads
 set_threads({})
 import os, numba, torch
+
+pytestmark = pytest.mark.slow
 print(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS, os.environ.get("GOMP_SPINCOUNT"))
 """
 
