@@ -9,13 +9,13 @@ import pytest
 
 from obj2ngp.ngp.threads import set_threads
 
+pytestmark = pytest.mark.slow
+
 WORKFLOW_SCRIPTS = Path(__file__).parents[1] / "workflow_scripts"
 SHOW = """
 from obj2ngp.ngp.threads import set_threads
 set_threads({})
 import os, numba, torch
-
-pytestmark = pytest.mark.slow
 print(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS, os.environ.get("GOMP_SPINCOUNT"))
 """
 
