@@ -5,7 +5,9 @@ Standard library only, Python 3.7, and quick to import: it is part of what every
 
 import fcntl
 import os
+import socket
 import stat
+import struct
 
 TURN = "OBJ2NGP_TURN"  # environment: the lock file of the card that this job shares with others
 
@@ -42,7 +44,7 @@ def try_lock(path):
 
     The lock ends with the last process that has the descriptor. A link at `path` is not followed (OSError).
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = _opened(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -53,6 +55,16 @@ def try_lock(path):
 
 def lock(path):
     """A file descriptor that holds the lock file `path`; waits until it is free."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = _opened(path)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     return descriptor
+
+
+def _opened(path):
+    """A descriptor of the lock file `path`, which no other program inherits."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def peer(connection):
+    """(process, user) numbers of the other side of a connected Unix socket."""
+    return struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[:2]

@@ -17,6 +17,7 @@ import time
 import traceback
 
 from .files import run_program
+from .runtime import peer
 
 OWNER = "OBJ2NGP_OWNER"  # process number of the Snakemake that the worker serves and ends with
 LONGEST_JOB = 1 << 20  # bytes of a job's message
@@ -81,8 +82,7 @@ def _receive(connection):
 
     A job is the working folder, the program's name and its arguments, in bytes; each ends with a NUL.
     """
-    _, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    if user != os.getuid():
+    if peer(connection)[1] != os.getuid():
         return None
     text, descriptors = b"", []
     while not text.endswith(b"\0\n") and len(text) < LONGEST_JOB:

@@ -12,7 +12,7 @@ import socket
 import struct
 import time
 
-from obj2ngp.common.runtime import lock, private_folder, try_lock
+from obj2ngp.common.runtime import lock, peer, private_folder, try_lock
 
 IDLE = "OBJ2NGP_WORKERS"  # environment: seconds that a worker waits for its next job; 0 or absent: no workers
 START_SECONDS = 120.0  # that a worker may take to listen
@@ -44,7 +44,7 @@ def run(command, place):
         if connection is None:
             return None
         with connection:
-            process, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+            process, user = peer(connection)
             if user != os.getuid():
                 return None
             _send(connection, command[place], [word for word in command[place + 1 :] if word != "--"])
