@@ -103,7 +103,7 @@ def test_one_row_a_view_and_a_protocol(tmp_path):
     "spoil, message",
     [
         (lambda file: file.unlink(), "001.png: this view was not rendered"),
-        (lambda file: file.write_bytes(b"no picture"), "001.png: not a readable picture"),
+        (lambda file: file.write_bytes(b"no picture"), "001.png: not a readable image"),
         (
             lambda file: iio.imwrite(file, np.zeros((16, 21, 3), np.uint8)),
             "001.png: 21x16 pixels, the true view has 20x16",

@@ -7,10 +7,10 @@ import csv
 import json
 from importlib.metadata import version
 
-import imageio.v3 as iio
 import numpy as np
 
 from obj2ngp.common.files import UserError, atomic_path
+from obj2ngp.views.picture_files import read_picture
 from obj2ngp.views.pictures import check_view_names, truth_on_white
 from obj2ngp.views.reading import read_images
 
@@ -22,12 +22,9 @@ IMAGES = "8-bit sRGB, whole image; truth composited from straight alpha on white
 
 def read_prediction(file, size):
     """A rendered view (H,W,3) uint8 of `size` (H,W). Raises UserError naming the file."""
-    try:
-        picture = iio.imread(file)
-    except FileNotFoundError as error:
-        raise UserError(f"{file}: this view was not rendered") from error
-    except OSError as error:
-        raise UserError(f"{file}: not a readable picture: {error}") from error
+    if not file.is_file():
+        raise UserError(f"{file}: this view was not rendered")
+    picture = read_picture(file)
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         raise UserError(f"{file}: expected 8-bit RGB, got {picture.dtype} of shape {picture.shape}")
     if picture.shape[:2] != size:

@@ -10,7 +10,8 @@ import time
 import imageio.v3 as iio
 import numpy as np
 
-from obj2ngp.common.files import UserError, atomic_folder
+from obj2ngp.common.files import atomic_folder
+from obj2ngp.views.picture_files import read_size
 from obj2ngp.views.pictures import DEPTH_SUFFIX, DEPTH_UNITS_PER_STEP, check_view_names
 from obj2ngp.views.reading import read_cameras
 
@@ -23,11 +24,7 @@ def image_size(cameras):
     """(width, height) in pixels: as the transforms file says, or else as its first image has it."""
     if {"w", "h"} <= cameras.intrinsics.keys():
         return int(cameras.intrinsics["w"]), int(cameras.intrinsics["h"])
-    try:
-        height, width = iio.improps(cameras.files[0]).shape[:2]
-    except OSError as error:
-        raise UserError(f"{cameras.files[0]}: size of the views unknown: {error}") from error
-    return width, height
+    return read_size(cameras.files[0])
 
 
 def depth_image(depth, opacity):

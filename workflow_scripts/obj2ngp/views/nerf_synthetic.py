@@ -4,136 +4,85 @@ The file says `camera_angle_x` or `fl_x`, and for each frame `file_path` and `tr
 """
 
 import json
-import math
 import re
-import reprlib
 
 import imageio.v3 as iio
 import numpy as np
 
 from obj2ngp.common.cameras import field_of_view, focal_length, transforms
+from obj2ngp.common.checks import Unfit, every, items, mapping, matrix, number, numbers, shown, text, whole
 
-from .posed_images import Cameras, DataError
+from .posed_images import Cameras, read_description
 
 NAME = "NeRF-synthetic (a .json file)"
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")  # .png is added to other file paths
-LARGEST = 1e9  # of all numbers: their squares are finite in single precision
 RIGID = 1e-3  # by which the entries of R^T R may differ from the identity's
 SQUARE = 1e-4  # relative difference of the focal lengths of square pixels: a tenth of a pixel in a thousand
+PIXELS = whole(1, 65535)  # along a side
+SCALE = number(1e-6, 1e6)  # edges of the unit cube that are a world unit
+ANGLE = number(1e-4, 3.14)  # radians: beyond, focal lengths are as good as infinite, or 0
+FOCAL = number(1e-3)
 
 
-def _number(low, high=LARGEST):
-    """A check for a number between `low` and `high`. Checks return what is wrong with a value, or None."""
-
-    def check(value):
-        if type(value) not in (int, float):
-            return f"{reprlib.repr(value)} is no number"
-        return None if low < value < high else f"{reprlib.repr(value)} is not between {low:g} and {high:g}"
-
-    return check
-
-
-def _pixels(value):
-    return _number(0, 65536)(value) or (None if value == int(value) else f"{value} is no whole number")
-
-
-def _offset(value):
-    if not isinstance(value, list) or len(value) != 3:
-        return f"{reprlib.repr(value)} is no list of three numbers"
-    return next(filter(None, map(_number(-LARGEST), value)), None)
-
-
-def _pose(value):
-    try:
-        matrix = np.array(value)
-    except ValueError:  # rows of different lengths
-        matrix = np.array(None)
-    if matrix.dtype.kind not in "if" or matrix.shape not in ((4, 4), (3, 4)):
-        return "no 4x4 matrix of numbers"
-    if not (np.abs(matrix) < LARGEST).all():  # false for NaN
-        return "not finite"
-    rotation = matrix[:3, :3]
+def rigid(value, key):
+    """The shape of a pose: a rotation and a translation. Raises Unfit."""
+    pose = np.array(value, float)
+    rotation = pose[:3, :3]
     if np.abs(rotation.T @ rotation - np.eye(3)).max() > RIGID or np.linalg.det(rotation) < 0:
-        return "not a rotation and a translation: it scales, shears or mirrors"
-    if np.abs(matrix[3:] - [0, 0, 0, 1]).max(initial=0) > RIGID:
-        return "the last row is not 0 0 0 1"
-    return None
+        raise Unfit(key, "not a rotation and a translation: it scales, shears or mirrors")
+    if np.abs(pose[3:] - [0, 0, 0, 1]).max(initial=0) > RIGID:
+        raise Unfit(key, "the last row is not 0 0 0 1")
 
 
-def _frames(value):
-    if not isinstance(value, list) or not all(isinstance(frame, dict) for frame in value):
-        return "no list of frames"
-    return None if value else "no frames"
+def has_focal_length(content, key):
+    """The shape of what says how wide the cameras see. Raises Unfit."""
+    if "camera_angle_x" not in content and "fl_x" not in content:
+        raise Unfit("camera_angle_x", "missing, and fl_x too")
 
 
-def _text(value):
-    return None if isinstance(value, str) and value else f"{reprlib.repr(value)} is no text"
-
-
-# What is read, if it is there; frames must be, and all of a frame.
+POSE = every(matrix((4, 4), (3, 4)), rigid)
 INTRINSICS = {
-    "camera_angle_x": _number(0, math.pi),
-    "camera_angle_y": _number(0, math.pi),
-    "fl_x": _number(0),
-    "fl_y": _number(0),
-    "cx": _number(-LARGEST),
-    "cy": _number(-LARGEST),
-    "w": _pixels,
-    "h": _pixels,
+    "camera_angle_x": ANGLE,
+    "camera_angle_y": ANGLE,
+    "fl_x": FOCAL,
+    "fl_y": FOCAL,
+    "cx": number(),
+    "cy": number(),
+    "w": PIXELS,
+    "h": PIXELS,
 }
-CHECKS = {**INTRINSICS, "scale": _number(0), "offset": _offset, "frames": _frames}
-FRAME_CHECKS = {"file_path": _text, "transform_matrix": _pose}
+FRAME = mapping({"file_path": text(), "transform_matrix": POSE})
+PLACE = {"scale": SCALE, "offset": numbers(3)}
 
 # What would have to be read to get the cameras right: lens distortion by its coefficients, and other kinds of camera.
 DISTORTION = re.compile(r"[kps]\d+|(distortion|ftheta|fisheye).*|is_fisheye|rolling_shutter")
 PINHOLES = (None, "PINHOLE", "SIMPLE_PINHOLE", "OPENCV", "PERSPECTIVE")  # OPENCV: with coefficients, which are checked
 
 
-def _problem(content):
-    """(key, what is wrong) of the content of a transforms file, or None."""
-    problem = _first_wrong(content, CHECKS, ("frames",))
-    if problem:
-        return problem
-    if "camera_angle_x" not in content and "fl_x" not in content:
-        return "camera_angle_x", "missing, and fl_x too"
-    for index, frame in enumerate(content["frames"]):
-        problem = _first_wrong(frame, FRAME_CHECKS, FRAME_CHECKS)
-        if problem:
-            return f"frames[{index}].{problem[0]}", problem[1]
-    return _unsupported(content)
-
-
-def _first_wrong(part, checks, needed):
-    """(key, what is wrong) of the first key of `part` that fails its check or is needed and missing; or None."""
-    for key, check in checks.items():
-        wrong = check(part[key]) if key in part else "missing" if key in needed else None
-        if wrong:
-            return key, wrong
-    return None
-
-
-def _unsupported(content):
-    """(key, what is wrong) of the first key that asks for another camera than one pinhole, or None."""
+def one_pinhole(content, key):
+    """The shape of what asks for no other camera than one pinhole with square pixels. Raises Unfit."""
     for where, part in [("", content)] + [(f"frames[{i}].", frame) for i, frame in enumerate(content["frames"])]:
-        for key, value in part.items():
-            if DISTORTION.fullmatch(key) and np.any(np.array(value, object)):
-                return where + key, "lens distortion is not supported"
-            if key == "camera_model" and value not in PINHOLES:
-                return where + key, f"{reprlib.repr(value)} is not supported"
-            if where and key in INTRINSICS and value != content.get(key):
-                return where + key, "intrinsics of single frames are not supported"
+        for name, value in part.items():
+            if DISTORTION.fullmatch(name) and (any(value) if isinstance(value, list) else value):
+                raise Unfit(where + name, "lens distortion is not supported")
+            if name == "camera_model" and value not in PINHOLES:
+                raise Unfit(where + name, f"{shown(value)} is not supported")
+            if where and name in INTRINSICS and value != content.get(name):
+                raise Unfit(where + name, "intrinsics of single frames are not supported")
     focal = content.get("fl_x")
     if focal is None and "w" in content:
         focal = focal_length(content["w"], content["camera_angle_x"])
     vertical = {"fl_y": content["fl_y"]} if "fl_y" in content else {}
     if "camera_angle_y" in content:
         vertical["camera_angle_y"] = focal_length(content["h"], content["camera_angle_y"]) if "h" in content else None
-    for key, length in vertical.items():
+    for name, length in vertical.items():
         if focal is None or length is None:
-            return key, "cannot be compared with the horizontal one without w and h"
+            raise Unfit(name, "cannot be compared with the horizontal one without w and h")
         if abs(length / focal - 1) > SQUARE:
-            return key, f"{content[key]}: only square pixels are supported"
-    return None
+            raise Unfit(name, f"{content[name]}: only square pixels are supported")
+
+
+CONTENT = every(mapping({"frames": items(FRAME, "frames")}, {**INTRINSICS, **PLACE}), has_focal_length, one_pinhole)
 
 
 def recognises(path):
@@ -143,13 +92,7 @@ def recognises(path):
 
 def read_cameras(path):
     """The Cameras of a transforms file. Raises DataError: the file, the key, and what is wrong with it."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not a usable transforms file: {error}") from error
-    problem = _problem(content if isinstance(content, dict) else {})
-    if problem:
-        raise DataError("{}: {}: {}".format(path, *problem))
+    content = read_description(path, CONTENT)
     frames = content["frames"]
     names = [frame["file_path"] for frame in frames]
     offset = content.get("offset")

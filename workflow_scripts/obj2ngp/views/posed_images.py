@@ -7,11 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from obj2ngp.common.cameras import focal_length
+from obj2ngp.common.checks import read_json
 from obj2ngp.common.files import UserError
 
 
 class DataError(UserError):
     """A description of cameras or an image that cannot be used; the message names the file and the reason."""
+
+
+def read_description(path, shape):
+    """The content, which has the `shape`, of a JSON file that describes cameras. Raises DataError."""
+    try:
+        return read_json(path, shape)
+    except UserError as error:
+        raise DataError(str(error)) from error
 
 
 @dataclass

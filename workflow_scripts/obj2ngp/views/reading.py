@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-import imageio.v3 as iio
 import numpy as np
 
+from obj2ngp.common.memory import require_memory
+
 from . import nerf_synthetic
+from .picture_files import read_rgba, read_size
 from .posed_images import DataError, PosedImages
 
 # Each has NAME, recognises(path), and read_cameras(path) -> Cameras, which raises DataError. The first one that
@@ -29,33 +31,18 @@ def read_images(path):
     if missing:
         some = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         raise DataError(f"{path}: {len(missing)} of {len(cameras.files)} images do not exist: {some}")
-    images = []
-    for file in cameras.files:
-        try:
-            images.append(_as_rgba(iio.imread(file)))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{file}: not a readable image: {error}") from error
-        if images[-1].shape != images[0].shape:
-            raise DataError(f"{file}: size {images[-1].shape[:2]} differs from the first image's {images[0].shape[:2]}")
-    height, width = images[0].shape[:2]
+    width, height = read_size(cameras.files[0])
+    require_memory(4 * width * height * len(cameras.files), f"{path}: {len(cameras.files)} images of {width}x{height}")
+    rgba = np.empty((len(cameras.files), height, width, 4), np.uint8)
+    for index, file in enumerate(cameras.files):
+        image = read_rgba(file)
+        if image.shape != rgba.shape[1:]:
+            rows, columns = image.shape[:2]
+            raise DataError(f"{file}: size {columns}x{rows} differs from the first image's {width}x{height}")
+        rgba[index] = image
     stated = cameras.intrinsics.get("w", width), cameras.intrinsics.get("h", height)
     if abs(stated[1] * width / stated[0] - height) > 1:  # smaller images of the same shape are fine
         raise DataError(f"{path}: h: images of {width}x{height} cannot be {stated[0]}x{stated[1]} made smaller")
     focal, center = cameras.pinhole(width, height)
     names = [file.stem for file in cameras.files]
-    return PosedImages(np.stack(images), cameras.pose, focal, center, names, cameras.scale, cameras.offset)
-
-
-def _as_rgba(image):
-    """(H,W,4) uint8 of an 8- or 16-bit grey, RGB or RGBA image; opaque where it has no alpha."""
-    if image.dtype == np.uint16:
-        image = (image / 257.0 + 0.5).astype(np.uint8)
-    if image.dtype != np.uint8:
-        raise ValueError(f"pixels are {image.dtype}, expected 8 or 16 bits")
-    if image.ndim == 2:
-        image = np.repeat(image[..., None], 3, axis=-1)
-    if image.shape[-1] == 3:
-        image = np.concatenate([image, np.full_like(image[..., :1], 255)], axis=-1)
-    if image.ndim != 3 or image.shape[-1] != 4:
-        raise ValueError(f"shape {image.shape} is neither grey, RGB nor RGBA")
-    return image
+    return PosedImages(rgba, cameras.pose, focal, center, names, cameras.scale, cameras.offset)

@@ -1,0 +1,69 @@
+"""Files of pictures, checked before they are decoded: what is read has the size and the kind that it should have."""
+
+import warnings
+
+import imageio.v3 as iio
+import numpy as np
+
+from obj2ngp.common.checks import open_file
+from obj2ngp.common.files import UserError
+
+from .posed_images import DataError
+
+LARGEST_PICTURE = 8192 * 8192  # pixels: a few bytes of a file can ask for any number of them
+
+
+def read_size(path):
+    """(width, height) in pixels of a picture, from its header alone. Raises DataError."""
+    return _read(path, lambda picture: _size(picture, path))
+
+
+def read_picture(path):
+    """The first picture of a file, 8 or 16 bits, as it stores it: (H,W) grey or (H,W,C). Raises DataError."""
+
+    def pixels(picture):
+        _size(picture, path)
+        metadata = picture.metadata(index=0)
+        return picture.read(index=0, mode="RGBA" if "transparency" in metadata else None)
+
+    return _read(path, pixels)
+
+
+def read_rgba(path):
+    """(H,W,4) uint8 of an 8- or 16-bit grey, RGB or RGBA picture; opaque where it has no alpha. Raises DataError."""
+    picture = read_picture(path)
+    if picture.dtype == np.uint16:
+        picture = (picture / 257.0 + 0.5).astype(np.uint8)
+    if picture.dtype != np.uint8:
+        raise DataError(f"{path}: pixels are {picture.dtype}, expected 8 or 16 bits")
+    if picture.ndim == 2:
+        picture = np.repeat(picture[..., None], 3, axis=-1)
+    if picture.shape[-1] == 3:
+        picture = np.concatenate([picture, np.full_like(picture[..., :1], 255)], axis=-1)
+    if picture.ndim != 3 or picture.shape[-1] != 4:
+        raise DataError(f"{path}: shape {picture.shape} is neither grey, RGB nor RGBA")
+    return picture
+
+
+def _size(picture, path):
+    height, width = picture.properties(index=0).shape[:2]
+    if width * height > LARGEST_PICTURE:
+        raise DataError(f"{path}: {width}x{height} pixels, more than {LARGEST_PICTURE:,}")
+    return width, height
+
+
+def _read(path, function):
+    """What `function` has of the opened picture in the file `path`. Raises DataError."""
+    try:
+        with open_file(path) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, of large pictures: ours are limited in any case
+            with iio.imopen(file, "r", plugin="pillow") as picture:
+                return function(picture)
+    except (DataError, MemoryError):
+        raise
+    except UserError as error:
+        raise DataError(str(error)) from error
+    except Exception as error:  # decoders meet damaged files with errors of all kinds
+        reason = str(error.__cause__ or error) or type(error).__name__
+        reason = "its format is unknown or damaged" if "uri" in reason else reason  # imageio's words
+        raise DataError(f"{path}: not a readable image: {reason}") from error
