@@ -157,7 +157,7 @@ def every(*shapes):
 
 
 def read_bytes(path, largest=LARGEST_FILE):
-    """The content of the file `path`. Raises UserError where it cannot be read, is no file, or has over `largest` bytes.
+    """The content of the file `path`. Raises UserError where it cannot be read, is no file, or exceeds `largest` bytes.
 
     A FIFO, a device or a folder is refused, not waited for.
     """
@@ -186,7 +186,7 @@ def open_file(path):
 
 
 def read_text(path, largest=LARGEST_FILE):
-    """The text of a UTF-8 file, a byte order mark left out. Raises UserError as `read_bytes` does, or for other bytes."""
+    """The text of a UTF-8 file without its byte order mark. Raises UserError as `read_bytes` does, or for other bytes."""
     try:
         return read_bytes(path, largest).decode("utf-8-sig")
     except UnicodeDecodeError as error:
