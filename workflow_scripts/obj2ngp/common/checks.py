@@ -186,7 +186,7 @@ def open_file(path):
 
 
 def read_text(path, largest=LARGEST_FILE):
-    """The text of a UTF-8 file without its byte order mark. Raises UserError as `read_bytes` does, or for other bytes."""
+    """The text of the UTF-8 file `path`, less its byte order mark. Raises UserError like `read_bytes`."""
     try:
         return read_bytes(path, largest).decode("utf-8-sig")
     except UnicodeDecodeError as error:
