@@ -11,6 +11,7 @@ include: "rules/common.smk"
 include: "rules/render.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
+include: "rules/export.smk"
 include: "rules/slices.smk"
 include: "rules/report.smk"
 

@@ -19,6 +19,7 @@ from obj2ngp.common.files import UserError
 from obj2ngp.common.settings import AUTO
 from obj2ngp.common.worker import OWNER
 from obj2ngp.evaluation import METHOD as METRICS_METHOD
+from obj2ngp.exports.registry import FORMATS
 from obj2ngp.ngp.config import METHOD as TRAIN_METHOD
 from obj2ngp.ngp.settings import ORBIT_METHOD, VIEWS_METHOD
 from obj2ngp.scene.settings import METHOD as RENDER_METHOD
@@ -70,6 +71,7 @@ os.environ.update(
 
 wildcard_constraints:
     object=NAME.pattern,
+    format="|".join(FORMATS),
     split="|".join(SPLITS),
 
 
@@ -108,7 +110,7 @@ def result(path):
 def settings(name):
     """The `params` function that gives the JSON settings of the rule `name`."""
     return lambda wildcards: SETTINGS.json(
-        name, wildcards.object, wildcards.get("split")
+        name, wildcards.object, wildcards.get("split", wildcards.get("format"))
     )
 
 
@@ -143,8 +145,11 @@ def last_results(name):
     """The results of an object that no other job of its own needs, as paths in its folder."""
     yield "metrics.csv"
     yield "orbit.gif"
-    if SETTINGS.of(name).configuration.render.views.val:
+    configuration = SETTINGS.of(name).configuration
+    if configuration.render.views.val:
         yield "renders/transforms_val.json"
+    for format in configuration.export.formats:
+        yield f"export/{format}"
 
 
 def results_of(slice):

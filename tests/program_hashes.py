@@ -15,14 +15,19 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 SCRIPTS = FOLDER.parent / "workflow_scripts"
 TABLE = FOLDER / "program_hashes.tsv"
+PACKAGE = "obj2ngp"
+sys.path.insert(0, str(SCRIPTS))
+
+from obj2ngp.exports.registry import FORMATS  # noqa: E402
+
 PROGRAMS = {
     "render": "render",
     "train": "train",
     "render_test": "render_views",
     "metrics": "metrics",
     "orbit": "orbit",
+    **{f"export {name}": f"{PACKAGE}/exports/{format.module}" for name, format in FORMATS.items()},
 }  # by rule
-PACKAGE = "obj2ngp"
 
 
 def code_hash(program, scripts=SCRIPTS):
@@ -103,6 +108,7 @@ def methods():
         "render_test": settings.VIEWS_METHOD,
         "metrics": evaluation.METHOD,
         "orbit": settings.ORBIT_METHOD,
+        **{f"export {name}": format.method for name, format in FORMATS.items()},
     }
 
 
@@ -113,5 +119,4 @@ def table():
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(SCRIPTS))
     TABLE.write_text("\n".join(table()) + "\n")

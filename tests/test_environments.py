@@ -84,7 +84,9 @@ def test_every_pin_is_exact(environment):
         assert PIP_VERSION.fullmatch(line) or PIP_COMMIT.fullmatch(line) or PIP_WHEEL.fullmatch(line), line
 
 
-@pytest.mark.parametrize("name, lock", [("ngp", "workflow"), ("report", "workflow"), ("blender", "blender")])
+@pytest.mark.parametrize(
+    "name, lock", [("ngp", "workflow"), ("export", "workflow"), ("report", "workflow"), ("blender", "blender")]
+)
 def test_conda_and_pip_users_get_the_same_versions(name, lock):
     environment = Environment(ROOT / "envs" / (name + ".yaml"))
     versions = locked(lock, environment.version("python"))

@@ -42,6 +42,7 @@ def test_what_is_imported_is_declared_and_nothing_else():
     extras = {name: declared(lines) for name, lines in PROJECT["optional-dependencies"].items()}
     library = declared(PROJECT["dependencies"])
     assert library == imported_by({"common", "views", "ngp"})
+    assert extras["export"] == imported_by({"exports"}) - library
     assert extras["report"] == imported_by({"evaluation", "report"}) - library
     assert extras["workflow"] == imported_by({"workflow"}) | {"snakemake"}
 

@@ -39,6 +39,11 @@ ROOMS = {
         programs={"train", "render_views", "orbit"},
         python="py38",
     ),
+    "exports": Room(
+        {"common", "views", "ngp"},
+        {"numpy", "imageio", "imageio_ffmpeg", "rich", "safetensors", "torch", "numba", "triton", *TCNN, "PIL"},
+        programs={"export"},
+    ),
     "evaluation": Room(
         {"common", "views"},
         {"numpy", "imageio", "skimage", "flip_evaluator"},
@@ -53,7 +58,13 @@ ROOMS = {
     "workflow": Room({"common"}, {"numpy", "yaml", "snakemake"}, programs={"launch"}),
 }
 # Declarations of settings, which the workflow reads: they need nothing but `common`.
-SETTINGS = {"obj2ngp.scene.settings", "obj2ngp.ngp.config", "obj2ngp.ngp.settings"}
+SETTINGS = {
+    "obj2ngp.scene.settings",
+    "obj2ngp.ngp.config",
+    "obj2ngp.ngp.settings",
+    "obj2ngp.exports.settings",
+    "obj2ngp.exports.registry",
+}
 
 # What starts a job runs in front of its program, with that program's Python.
 PYTHON_3_8 = {"launch", "obj2ngp.workflow", "obj2ngp.workflow.gpus", "obj2ngp.workflow.workers"}

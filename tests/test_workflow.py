@@ -93,6 +93,11 @@ def test_orbit_setting_remakes_the_turntables_alone(project):
     assert project.planned() == after(set(), "orbit")
 
 
+def test_an_added_export_makes_nothing_else_anew(project):
+    project.configure(export={"formats": ["weights"]})
+    assert project.planned() == after(set(), "export") | {job("object_table")}
+
+
 def test_new_seed_reruns_everything(project):
     project.configure(project={"seed": 1})
     assert project.planned() == jobs_of("first") | AGGREGATES - {job("object_table")}

@@ -24,7 +24,7 @@ def setting(default, doc, low=None, high=None, choices=None, auto=False):
     """A dataclass field with a `default` (dataclasses.MISSING: it must be given) and its meaning in a line, `doc`.
 
     low, high  inclusive bounds of a number, or of each number of a tuple
-    choices    the texts it may be: a dict of each to its meaning, "" where it speaks for itself
+    choices    the texts that it, or each of a tuple, may be: a dict of each to its meaning, or "" where that is plain
     auto       whether it may read `auto`, which leaves the value to others, as if it were absent
     """
     meaning = {"doc": doc, "low": low, "high": high, "choices": choices, "auto": auto}
@@ -126,7 +126,7 @@ def _checked(kind, limits, value, where):
         hint = " (in quotes where a text looks like a number)" if "text" in wanted else ""
         raise UserError(_at(where, f"must be {wanted}, not {_shown(value)}{hint}")) from None
     choices, low, high = (limits.get(name) for name in ("choices", "low", "high"))
-    if choices is not None and value not in choices:
+    if choices is not None and not all(choice in choices for choice in (value if isinstance(value, list) else [value])):
         raise UserError(_at(where, f"must be one of {', '.join(choices)}, not {_shown(value)}"))
     numbers = value if isinstance(value, list) else [value]
     if low is not None and not all(low <= number <= high for number in numbers if number is not None):

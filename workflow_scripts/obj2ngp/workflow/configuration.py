@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import yaml
 
 from obj2ngp.common.files import UserError
-from obj2ngp.common.settings import AUTO, LARGEST_SEED, from_mapping, given, section_of, setting, types_of
+from obj2ngp.common.settings import AUTO, LARGEST_SEED, from_mapping, given, parts_of, section_of, setting, types_of
+from obj2ngp.exports.settings import ExportSettings, settings_kind
 from obj2ngp.ngp.config import TrainConfig, resolve
 from obj2ngp.ngp.settings import BACKENDS, OrbitSettings, ViewSettings
 from obj2ngp.scene.settings import ObjectSettings, Views
@@ -22,7 +23,7 @@ from obj2ngp.scene.settings import ObjectSettings, Views
 from . import resources
 from .objects import Objects
 
-PER_OBJECT = ("render", "train", "test", "orbit")  # sections that an object may override
+PER_OBJECT = ("render", "train", "test", "orbit", "export")  # sections that an object may override
 BLENDER = "render.blender"  # the only key in them that it may not: it belongs to the machine
 
 
@@ -83,6 +84,7 @@ class Configuration:
     train: Train = Train()
     test: ViewSettings = ViewSettings()
     orbit: OrbitSettings = OrbitSettings()
+    export: ExportSettings = ExportSettings()
 
 
 def typed(kind, values):
@@ -101,6 +103,8 @@ def _typed_value(kind, value):
     if section and isinstance(value, dict):
         return typed(section, value)
     if str in parts:
+        if parts_of(kind)[0] is tuple and isinstance(value, str):
+            return _from_text(value)
         return None if value == "null" and type(None) in parts else value
     return [_from_text(item) for item in value] if isinstance(value, list) else _from_text(value)
 
@@ -137,16 +141,19 @@ class Resolved:
         except UserError as error:
             raise UserError(f"{source}: {error}") from error
 
-    def settings(self, program, split=None):
-        """The settings of `program` (a rule) as a mapping; those of `render` are for a `split`."""
+    def settings(self, program, part=None):
+        """The settings of `program` (a rule) as a mapping: of `render`, for a split; of `export`, for a format."""
         configuration = self.configuration
         if program == "render":
             settings = dataclasses.asdict(configuration.render)
             del settings["blender"]
-            return {**settings, "views": settings["views"][split], "seed": configuration.project.seed}
+            return {**settings, "views": settings["views"][part], "seed": configuration.project.seed}
         if program == "train":
             chosen = {key: value for key, value in self._train.items() if key != "backend"}
             return {"seed": configuration.project.seed, **chosen}
+        if program == "export":
+            kind = settings_kind(part)
+            return dataclasses.asdict(getattr(configuration.export, part.replace("-", "_"))) if kind else {}
         return dataclasses.asdict({"render_test": configuration.test, "orbit": configuration.orbit}[program])
 
     def train_config(self, backend):
@@ -185,13 +192,18 @@ class Settings:
         """What is `Resolved` for the object `name`."""
         return self._resolved[self.objects[name].overrides]
 
-    def json(self, program, name, split=None):
-        """The settings of `program` for an object, as the JSON text of its option `--settings`."""
-        return self._json(self.objects[name].overrides, program, split)
+    @property
+    def formats(self):
+        """The formats that some object is exported in."""
+        return {format for resolved in self._resolved.values() for format in resolved.configuration.export.formats}
+
+    def json(self, program, name, part=None):
+        """The settings of `program` for an object, as the JSON text of its option `--settings`; see `Resolved`."""
+        return self._json(self.objects[name].overrides, program, part)
 
     @functools.lru_cache(maxsize=None)  # noqa: B019  # there is one instance, as long as the program
-    def _json(self, overrides, program, split):
-        return json.dumps(self._resolved[overrides].settings(program, split))
+    def _json(self, overrides, program, part):
+        return json.dumps(self._resolved[overrides].settings(program, part))
 
     def need(self, rule, name, on_gpu, threads, split=None):
         """The `resources.Need` of an object's job: a CPU's or a GPU's, with so many `threads`."""

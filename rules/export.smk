@@ -1,0 +1,41 @@
+# Trained objects as files that other programs open: as many formats as the configuration names, none by default.
+
+
+def export_inputs(wildcards):
+    """What a format is made from: results of the object, the pictures of its views included."""
+    for path in FORMATS[wildcards.format].needs:
+        folder, _, name = path.rpartition("/")
+        if name.startswith("transforms_"):
+            split = name[len("transforms_") : -len(".json")]
+            if not getattr(
+                SETTINGS.of(wildcards.object).configuration.render.views, split
+            ):
+                continue
+            yield f"{RESULTS}/{wildcards.object}/{folder}/{split}"
+        yield f"{RESULTS}/{wildcards.object}/{path}"
+
+
+rule export:
+    input:
+        export_inputs,
+    output:
+        files=directory(result("export/{format}")),
+    log:
+        "logs/{object}/export_{format}.log",
+    benchmark:
+        "logs/{object}/export_{format}.benchmark.tsv"
+    conda:
+        "../envs/export.yaml"
+    threads: 2
+    resources:
+        gpu=lambda wildcards: int(FORMATS[wildcards.format].gpu and gpus(wildcards)),
+        mem_mb=growing(4000),
+        runtime=growing(20),
+    params:
+        settings=settings("export"),
+        method=lambda wildcards: FORMATS[wildcards.format].method,
+    shell:
+        launched(program("export"), "{resources.gpu}")
+        + " --object {wildcards.object:q} --format {wildcards.format}"
+        ' --results "$(dirname "$(dirname {output.files:q})")"'
+        " --settings {params.settings:q} --threads {threads} --out {output.files:q} &> {log:q}"

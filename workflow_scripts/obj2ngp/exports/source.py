@@ -1,0 +1,40 @@
+"""What an export is made from."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from obj2ngp.common.files import UserError
+from obj2ngp.ngp import load_model
+
+from .registry import MODEL
+
+
+@dataclass(frozen=True)
+class Source:
+    """An object's results, of which a format is made.
+
+    name      the object's
+    results   folder of its results
+    settings  of the format: an instance of its dataclass in exports.settings, or None
+    """
+
+    name: str
+    results: Path
+    settings: object = None
+
+    def model(self):
+        """The trained Model. Raises ModelError."""
+        return load_model(self.results / MODEL)
+
+    def transforms(self, split):
+        """The transforms file of a split's true views; it need not exist."""
+        return self.results / "renders" / f"transforms_{split}.json"
+
+    def record(self, split="train"):
+        """What the render program, or whoever brought the views, noted of them. Raises UserError."""
+        path = self.results / "renders" / split / "record.json"
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: no readable record of the views: {error}") from error
