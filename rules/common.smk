@@ -125,6 +125,11 @@ def gpus(wildcards):
     return int(kind != "cpu" and (kind != AUTO or bool(GPUS)))
 
 
+def cores(wildcards):
+    """CPU cores for a job on the trainer's model: beside a GPU, one is enough."""
+    return 1 if gpus(wildcards) else 2
+
+
 def growing(amount):
     """A resource that grows with every attempt at the same job."""
     return lambda wildcards, attempt: amount * attempt

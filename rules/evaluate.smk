@@ -13,7 +13,7 @@ rule render_test:
         "logs/{object}/render_test.benchmark.tsv"
     conda:
         TRAINER_ENVIRONMENT
-    threads: 2
+    threads: cores
     resources:
         gpu=gpus,
         mem_mb=needed("render_test", "mem_mb"),
@@ -67,7 +67,7 @@ rule orbit:
         "logs/{object}/orbit.benchmark.tsv"
     conda:
         TRAINER_ENVIRONMENT
-    threads: 2
+    threads: cores
     resources:
         gpu=gpus,
         mem_mb=needed("orbit", "mem_mb"),

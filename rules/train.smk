@@ -14,7 +14,7 @@ rule train:
         "logs/{object}/train.benchmark.tsv"
     conda:
         TRAINER_ENVIRONMENT
-    threads: 2
+    threads: cores
     resources:
         gpu=gpus,
         mem_mb=needed("train", "mem_mb"),

@@ -18,8 +18,8 @@ from . import backends
 from .checkpoint import restore_checkpoint, run_key, save_checkpoint
 from .config import resolve
 from .model_file import ModelError, save_model
-from .training import TrainingRun, steps
-from .turn import turn
+from .training import TrainingRun, steps, warm_up
+from .turn import shared, turn
 from .workspace import workspace_for
 
 CHECKPOINT_SECONDS = 5.0  # between two checkpoints: a killed run loses less than this
@@ -98,8 +98,11 @@ def train_object(name, renders, settings, backend_name, model, log):
     )
     checkpoint = model.with_name("." + model.stem + ".checkpoint.safetensors")
     reporter = Reporter(config.steps, name)
+    workspace = workspace_for(config, backend)
+    if shared():
+        warm_up(images, config, workspace)
     with turn(), reporter.progress:
-        run = TrainingRun(images, config, workspace_for(config, backend))
+        run = TrainingRun(images, config, workspace)
         key = run_key(run, images)
         if checkpoint.exists():
             try:

@@ -106,6 +106,15 @@ class TrainingRun:
         }
 
 
+def warm_up(images, config, workspace):
+    """Compile the kernels of `workspace` and capture its graphs for PosedImages, where a run would have to begin so."""
+    if not workspace.captured_for(images):
+        TrainingRun(images, config, workspace)
+        for _ in range(2):  # the first compiles, the second captures
+            workspace.step()
+            workspace.update_occupancy()
+
+
 def steps(run):
     """Trains `run` until its configured step; yields the log's row every REPORT_STEPS steps and at the end.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import math
 
 from .buffers import Clock, Moments, OccupancyGrid, Rays, Samples, TrainingViews
@@ -34,9 +35,13 @@ class Workspace:
         """Whether a run with the settings `config` can use this workspace: only the seed may differ."""
         return dataclasses.replace(config, seed=0) == dataclasses.replace(self.config, seed=0)
 
+    def captured_for(self, images):
+        """Whether the graphs are for PosedImages of this shape."""
+        return self.views is not None and self.views.rgba.shape == images.rgba.shape
+
     def start(self, images, placement, seed):
         """As before the first step of a run on PosedImages at a Placement: nothing of a former run is left."""
-        if self.views is None or self.views.rgba.shape != images.rgba.shape:
+        if not self.captured_for(images):
             self.views = TrainingViews(images.rgba.shape, self.config.pixel_jitter, self.backend.DEVICE)
             self.step = self.backend.capture(self._step)
             self.update_occupancy = self.backend.capture(self._update_occupancy)
@@ -76,6 +81,7 @@ def workspace_for(config, backend):
     """
     global _kept
     if _kept is None or type(_kept.backend) is not backend or not _kept.fits(config):
-        _kept = None  # before the new one is made: a graphics card may have no room for both
+        _kept = None
+        gc.collect()  # its graphs refer to it: it goes now, since a graphics card may have no room for both
         _kept = Workspace(config, backend)
     return _kept

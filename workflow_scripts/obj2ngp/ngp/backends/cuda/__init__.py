@@ -10,6 +10,7 @@ With TRITON_INTERPRET=1 the kernels run in Triton's interpreter, on the CPU: for
 from __future__ import annotations
 
 import contextlib
+import gc
 
 import torch
 import triton
@@ -145,6 +146,8 @@ class Backend(base.Backend):
 
 def record(graph, stages):
     """Records `stages` in a CUDA graph; ends the recording even where `stages` fails."""
+    collecting = gc.isenabled()
+    gc.disable()  # a former graph that went with the garbage in the middle would spoil this one's recording
     graph.capture_begin()
     try:
         stages()
@@ -152,4 +155,7 @@ def record(graph, stages):
         with contextlib.suppress(RuntimeError):  # the error above is what is wrong
             graph.capture_end()
         raise
+    finally:
+        if collecting:
+            gc.enable()
     graph.capture_end()
