@@ -12,6 +12,7 @@ from .buffers import Rays, Samples
 from .turn import turn
 
 RAYS_PER_CHUNK = {"cpu": 1 << 13, "cuda": 1 << 18}
+PIXELS_PER_TURN = {"cpu": 1, "cuda": 1 << 22}  # rendered in one go, whole views at least: a turntable of 60 x 256 x 256
 SAMPLES_PER_RAY = 16  # sample buffer of a chunk; a chunk that needs more is split
 
 
@@ -47,7 +48,7 @@ class Renderer:
         poses = torch.as_tensor(np.asarray(poses), dtype=torch.float32)[:, :3, :4].to(self.rays.origin.device)
         center = center or (width / 2, height / 2)
         size, chunk = height * width, max(1, self.rays.capacity // self.supersampling**2)
-        for some in poses.split(max(1, chunk // size)):
+        for some in poses.split(max(1, chunk // size, PIXELS_PER_TURN[poses.device.type] // size)):
             pixels = torch.arange(len(some) * size, device=poses.device).split(chunk)
             with turn():
                 images = torch.cat([self._pixels(some, part, width, size, focal, center).cpu() for part in pixels])
