@@ -159,7 +159,7 @@ def test_frames_are_taken_one_by_one(tmp_path):
 
 def test_failures_are_told(tmp_path):
     frame = np.zeros((16, 16, 3), np.uint8)
-    with pytest.raises(RuntimeError, match="ffmpeg: .*nowhere"):
+    with pytest.raises(OSError, match="ffmpeg: .*nowhere"):
         encode([frame] * 3, 16, 16, 10, tmp_path / "nowhere" / "a.gif", tmp_path / "nowhere" / "a.mp4")
     with pytest.raises(ValueError, match="frame of shape"):
         encode([frame[:8]], 16, 16, 10, tmp_path / "a.gif", tmp_path / "a.mp4")

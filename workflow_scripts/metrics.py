@@ -21,7 +21,7 @@ def parse(argv):
 def main(argv):
     """Compare as `argv` says. Raises UserError naming the object."""
     options = parse(argv)
-    with naming(options.object):
+    with naming(options.object, options.transforms):
         write_metrics(options.object, options.transforms, options.predictions, options.out)
 
 

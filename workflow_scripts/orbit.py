@@ -31,7 +31,7 @@ def main(argv):
     from obj2ngp.ngp import load_model  # later: PyTorch and numba read the environment as they load
     from obj2ngp.ngp.turntable import write_orbit
 
-    with naming(options.object):
+    with naming(options.object, options.model):
         settings = read_settings(OrbitSettings, options.settings)
         write_orbit(load_model(options.model), options.backend, settings, options.gif, options.video)
 

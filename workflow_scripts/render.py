@@ -32,9 +32,8 @@ def parse(argv):
 
 def main(argv):
     """Render as `argv` says. Raises UserError naming the object."""
-    sys.stdout.reconfigure(errors="backslashreplace")  # names in files may be no text that the terminal can show
     options = parse(argv)
-    with naming(options.object):
+    with naming(options.object, options.model):
         render(options)
 
 

@@ -31,7 +31,7 @@ def main(argv):
     from obj2ngp.ngp import load_model  # later: PyTorch and numba read the environment as they load
     from obj2ngp.ngp.view_files import render_views
 
-    with naming(options.object):
+    with naming(options.object, options.model):
         settings = read_settings(ViewSettings, options.settings)
         render_views(load_model(options.model), options.transforms, settings, options.backend, options.out)
 

@@ -28,7 +28,7 @@ def main(argv):
     set_threads(options.threads)
     from obj2ngp.ngp.train_object import train_object  # later: PyTorch and numba read the environment as they load
 
-    with naming(options.object):
+    with naming(options.object, options.renders):
         train_object(options.object, options.renders, options.settings, options.backend, options.model, options.log)
 
 

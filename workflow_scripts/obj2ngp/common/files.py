@@ -4,6 +4,7 @@ Standard library only and valid for Python 3.7, so that it also runs inside Blen
 """
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -12,6 +13,9 @@ import uuid
 from pathlib import Path
 
 ERROR = "error: "  # how the line begins with which a program stops
+# What steers a terminal, breaks a line, or shows text in another order than it has; and what no encoding has.
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # in the words of PyTorch's RuntimeErrors
 
 
 class UserError(Exception):
@@ -19,21 +23,131 @@ class UserError(Exception):
 
 
 @contextlib.contextmanager
-def naming(name):
-    """Put the name of the object before the message of a `UserError`."""
+def naming(name, file=None):
+    """Put the name of the object before the message of an error that a user can act on, and raise it as UserError.
+
+    `file` is what the work is about, for errors that name no file of their own, such as too little memory.
+    """
     try:
         yield
-    except UserError as error:
-        raise UserError(f"object {name}: {error}") from error
+    except Exception as error:
+        words = failure(error, file)
+        if words is None:
+            raise
+        raise UserError(f"object {name}: {words}") from error
+
+
+def failure(error, file=None):
+    """What to tell a user of an exception that is no bug: bad input, the machine's or the system's limits; else None.
+
+    `file` is named where the exception itself names none.
+    """
+    if isinstance(error, UserError):
+        return str(error)
+    first_line = str(error).partition("\n")[0]
+    where = f"{file}: " if file else ""
+    if (
+        isinstance(error, MemoryError)
+        or isinstance(error, RuntimeError)
+        and any(w in str(error) for w in OUT_OF_MEMORY)
+    ):
+        return where + "out of memory" + (f": {first_line}" if first_line else "")
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename is not None else where
+        return where + (error.strerror or first_line)
+    return None
 
 
 def run_program(main, argv):
-    """Run `main(argv)` as a command-line program: a `UserError` becomes one line and exit code 1."""
+    """Run `main(argv)` as a command-line program: an error that a user can act on becomes one line and exit code 1.
+
+    What the program prints holds no control characters.
+    """
+    with _clean_streams():
+        try:
+            main(argv)
+            sys.stdout.flush()
+        except Exception as error:
+            words = failure(error)
+            if words is None:
+                raise
+            with contextlib.suppress(OSError):  # nobody reads
+                print(f"{ERROR}{in_a_line(words)}", file=sys.stderr, flush=True)
+            sys.exit(1)
+
+
+def in_a_line(text):
+    """A text of any origin as one line that a terminal can show: line ends and control characters as escapes."""
+    return printable(text).replace("\n", "\\n")
+
+
+def printable(text):
+    """A text with its control characters, but for tabulators and line ends, as escapes such as `\\x1b`."""
+    return CONTROL.sub(lambda found: ascii(found.group())[1:-1], text)
+
+
+class _CleanStream:
+    """A text stream that writes what is `printable`, in the encoding that it has, and names itself in errors.
+
+    `stream` may be None: one that was closed when the program began.
+    """
+
+    def __init__(self, stream, name):
+        self._stream, self._name = stream, name
+
+    def write(self, text):
+        with self._named():
+            clean = printable(text)
+            encoding = getattr(self._stream, "encoding", None)
+            if encoding:
+                clean = clean.encode(encoding, "backslashreplace").decode(encoding)
+            self._stream.write(clean)
+        return len(text)
+
+    def flush(self):
+        if self._stream is not None:
+            with self._named():
+                self._stream.flush()
+
+    @contextlib.contextmanager
+    def _named(self):
+        try:
+            if self._stream is None:
+                raise OSError(errno.EBADF, "it is closed")
+            yield
+        except OSError as error:
+            error.filename = self._name
+            with contextlib.suppress(AttributeError, OSError):  # closed, or no file
+                descriptor, nowhere = self._stream.fileno(), os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, descriptor)  # what still waits to be written would be an error again
+                os.close(nowhere)
+            raise
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def _clean_streams():
+    """Standard output and error as _CleanStreams, but for a terminal's error stream: progress is shown there."""
+    _occupy_standard_descriptors()
+    streams = sys.stdout, sys.stderr
+    sys.stdout = _CleanStream(sys.stdout, "standard output")
+    if sys.stderr is not None and not sys.stderr.isatty():
+        sys.stderr = _CleanStream(sys.stderr, "standard error")
     try:
-        main(argv)
-    except UserError as error:
-        print(f"{ERROR}{error}", file=sys.stderr)
-        sys.exit(1)
+        yield
+    finally:
+        sys.stdout, sys.stderr = streams
+
+
+def _occupy_standard_descriptors():
+    """Open those of 0, 1 and 2 that are closed on nothing: no output of ours may get such a number."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest free number
 
 
 def _hidden_sibling(path, key=None):
@@ -62,6 +176,19 @@ def _remove(path):
 
 
 @contextlib.contextmanager
+def _locating(temporary, path):
+    """Have errors of the system, which often name no file or the `temporary` one, name the output `path`."""
+    try:
+        yield
+    except OSError as error:
+        name = str(path) if error.filename is None else os.fsdecode(error.filename)
+        error.filename = name.replace(str(temporary), str(path))
+        if error.errno is None and not shutil.disk_usage(str(path.parent)).free:  # an encoder's own words
+            error.strerror = os.strerror(errno.ENOSPC)
+        raise
+
+
+@contextlib.contextmanager
 def atomic_path(path):
     """Yield a temporary sibling of the file `path`; it replaces `path` if the block succeeds.
 
@@ -72,11 +199,12 @@ def atomic_path(path):
     path = Path(path)
     _make_room(path)
     temporary = _hidden_sibling(path)
-    try:
-        yield temporary
-        os.replace(str(temporary), str(path))
-    finally:
-        _remove(temporary)
+    with _locating(temporary, path):
+        try:
+            yield temporary
+            os.replace(str(temporary), str(path))
+        finally:
+            _remove(temporary)
 
 
 @contextlib.contextmanager
@@ -96,10 +224,11 @@ def atomic_folder(path, key=None):
     _make_room(path, kept=temporary)
     temporary.mkdir(exist_ok=True)
     try:
-        yield temporary
-        if path.exists():
-            os.replace(str(path), str(former))
-        os.replace(str(temporary), str(path))
+        with _locating(temporary, path):
+            yield temporary
+            if path.exists():
+                os.replace(str(path), str(former))
+            os.replace(str(temporary), str(path))
     except BaseException as reason:
         if key is None or isinstance(reason, UserError):
             _remove(temporary)

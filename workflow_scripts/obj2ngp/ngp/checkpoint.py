@@ -11,7 +11,7 @@ import torch
 import obj2ngp
 
 from .config import METHOD
-from .model_file import ModelError, load_tensors, save_tensors
+from .model_file import ModelError, load_tensors, read_tensors_header, save_tensors
 
 
 def run_key(run, images):

@@ -1,4 +1,4 @@
-"""Trained models as safetensors files: tensors, and JSON in the header under `obj2ngp`."""
+"""Trained models as safetensors files: tensors, and JSON in the header (see common/tensor_files.py)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import save
 
+from obj2ngp.common.checks import mapping, numbers, whole
 from obj2ngp.common.files import UserError, atomic_path
+from obj2ngp.common.tensor_files import KEY, read_header
+from obj2ngp.views.nerf_synthetic import PLACE
 
 from .buffers import OccupancyGrid
 from .config import TrainConfig, from_dict
-from .field import Field, GridLevels
+from .field import Field, GridLevels, mlp_shapes
 from .rendering import Renderer
 
-HEADER = "obj2ngp"
+TYPES = {np.dtype(np.float32): "F32", np.dtype(np.int32): "I32", np.dtype(np.uint8): "U8"}  # in the file's words
+CONTENT = mapping({"config": mapping({}), **PLACE, "occupancy_shape": numbers(3, whole(1, 512))})
 
 
 class ModelError(UserError):
@@ -88,46 +92,79 @@ def save_model(path, run, header):
     save_tensors(path, tensors, content)
 
 
+def model_arrays(config):
+    """{name: (type, shape)} of the arrays of a model with the TrainConfig `config`."""
+    weights = sum(rows * columns for shapes in mlp_shapes(config.network) for rows, columns in shapes)
+    return {
+        "table": (np.dtype(np.float32), (GridLevels(config.network).entries, config.network.features)),
+        "weights": (np.dtype(np.float32), (weights,)),
+        "occupied": (np.dtype(np.uint8), (-(-(config.occupancy.resolution**3) // 8),)),
+    }
+
+
 def load_model(path):
     """The Model in a file. Raises ModelError."""
-    tensors, header = load_tensors(path)
+    header, arrays = read_tensors_header(path, CONTENT)
     try:
-        shape = header["occupancy_shape"]
-        occupied = np.unpackbits(tensors["occupied"], count=int(np.prod(shape))).reshape(shape).astype(bool)
         config = from_dict(header["config"])
-        wanted = (GridLevels(config.network).entries, config.network.features)
-        if tensors["table"].shape != wanted:
-            message = "{}: its hash table has shape {}, its settings make {} in this version"
-            raise ModelError(message.format(path, tensors["table"].shape, wanted))
-        return Model(
-            table=torch.from_numpy(tensors["table"]),
-            weights=torch.from_numpy(tensors["weights"]),
-            occupied=torch.from_numpy(occupied),
-            config=config,
-            scale=header["scale"],
-            offset=torch.tensor(header["offset"]),
-            header=header,
-        )
-    except (KeyError, ValueError, TypeError) as error:
-        raise ModelError("{}: not a usable model: {!r}".format(path, error)) from error
+    except UserError as error:
+        raise ModelError("{}: {}".format(path, error)) from error
+    shape = (config.occupancy.resolution,) * 3
+    if tuple(header["occupancy_shape"]) != shape:
+        message = "{}: occupancy_shape: {}, its settings make {}"
+        raise ModelError(message.format(path, header["occupancy_shape"], list(shape)))
+    tensors = load_tensors(path, arrays, model_arrays(config))
+    occupied = np.unpackbits(tensors["occupied"], count=int(np.prod(shape))).reshape(shape).astype(bool)
+    return Model(
+        table=torch.from_numpy(tensors["table"]),
+        weights=torch.from_numpy(tensors["weights"]),
+        occupied=torch.from_numpy(occupied),
+        config=config,
+        scale=float(header["scale"]),
+        offset=torch.tensor(header["offset"], dtype=torch.float32),
+        header=header,
+    )
 
 
 def save_tensors(path, tensors, header):
     """Writes arrays by name, and a JSON-able header. Atomic."""
     with atomic_path(path) as temporary:
         arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-        temporary.write_bytes(save(arrays, {HEADER: json.dumps(header)}))
+        temporary.write_bytes(save(arrays, {KEY: json.dumps(header)}))
 
 
-def load_tensors(path):
-    """(arrays by name, header) that `save_tensors` wrote. Raises ModelError."""
+def read_tensors_header(path, content):
+    """`read_header` of a file that `save_tensors` wrote. Raises ModelError."""
+    try:
+        return read_header(path, content)
+    except UserError as error:
+        raise ModelError(str(error)) from error
+
+
+def load_tensors(path, arrays, wanted):
+    """{name: array} of a file with the `arrays` that its header names: those `wanted`, {name: (numpy type, shape)}.
+
+    Raises ModelError where one is missing, another is there, or one has another type or shape or a number that is
+    not finite; all but the last before anything is read.
+    """
+    for name in sorted(wanted.keys() | arrays.keys()):
+        dtype, shape = wanted.get(name, (None, None))
+        found = arrays.get(name)
+        if found is None:
+            raise ModelError("{}: {}: missing".format(path, name))
+        if dtype is None:
+            raise ModelError("{}: {}: not known here".format(path, name))
+        if found != (TYPES[dtype], tuple(shape)):
+            message = "{}: {}: {} of shape {}, in this version its settings make {} of shape {}"
+            raise ModelError(message.format(path, name, *found, TYPES[dtype], tuple(shape)))
     try:
         with safe_open(str(path), framework="numpy") as file:
-            metadata = file.metadata() or {}
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(metadata[HEADER])
-    except (OSError, KeyError, ValueError) as error:
-        raise ModelError("{}: not a file of ours: {!r}".format(path, error)) from error
+            tensors = {name: file.get_tensor(name) for name in wanted}
     except Exception as error:
         if type(error).__name__ != "SafetensorError":
             raise
         raise ModelError("{}: not a safetensors file: {}".format(path, error)) from error
+    for name, tensor in tensors.items():
+        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+            raise ModelError("{}: {}: not all of its numbers are finite".format(path, name))
+    return tensors

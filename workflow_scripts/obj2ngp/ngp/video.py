@@ -1,11 +1,14 @@
 """Frames to a looping GIF and an MP4, through the ffmpeg that imageio-ffmpeg brings."""
 
+import errno
+import os
 import subprocess
 import tempfile
 from pathlib import Path
 
 from imageio_ffmpeg import get_ffmpeg_exe
 
+LONGEST_WORDS = 300  # of ffmpeg's that are passed on: one fault can bring hundreds of lines
 FFMPEG = [get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y"]
 REPRODUCIBLE = ["-fflags", "+bitexact", "-flags", "+bitexact", "-map_metadata", "-1"]
 
@@ -31,7 +34,7 @@ def encode(frames, width, height, fps, gif, video):
 
     The frames are taken one by one and never all in memory: they wait for the GIF's palette in a
     lossless file. A GIF counts time in 1/100 s, so its frames are shown for the nearest whole
-    numbers of these. Raises RuntimeError with ffmpeg's own words.
+    numbers of these. Raises OSError with the file and ffmpeg's own words.
     """
     with tempfile.TemporaryDirectory() as folder:
         lossless, palette = Path(folder, "frames.mkv"), Path(folder, "palette.png")
@@ -41,18 +44,18 @@ def encode(frames, width, height, fps, gif, video):
             *(*FFMPEG, *raw, "-i", "-", "-filter_complex", graph),
             *("-map", "[all]", "-c:v", "ffv1", "-pix_fmt", "bgr0", lossless),
             *("-map", "[palette]", "-frames:v", "1", "-update", "1", palette),
-            *("-map", "[mp4]", *MP4, *REPRODUCIBLE, "-f", "mp4", video),
+            *("-map", "[mp4]", *MP4, *REPRODUCIBLE, "-f", "mp4", f"file:{video}"),  # or a colon ends a protocol
         ]
-        _feed(command, frames, (height, width, 3))
+        _feed(command, video, frames, (height, width, 3))
         command = [
             *(*FFMPEG, "-i", lossless, "-i", palette, "-filter_complex", GIF_FILTER),
-            *("-loop", "0", *REPRODUCIBLE, "-f", "gif", gif),
+            *("-loop", "0", *REPRODUCIBLE, "-f", "gif", f"file:{gif}"),
         ]
-        _feed(command, (), None)
+        _feed(command, gif)
 
 
-def _feed(command, frames, shape):
-    """Run ffmpeg with the bytes of `frames` on its standard input."""
+def _feed(command, output, frames=(), shape=None):
+    """Run ffmpeg, which writes `output`, with the bytes of `frames` on its standard input. Raises OSError."""
     with tempfile.TemporaryFile() as messages:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=messages)
         try:
@@ -70,4 +73,6 @@ def _feed(command, frames, shape):
             code = process.wait()
         messages.seek(0)
         if code:
-            raise RuntimeError(f"ffmpeg: {messages.read().decode(errors='replace').strip()}")
+            lines = messages.read(LONGEST_WORDS).decode(errors="replace").splitlines()
+            words = "; ".join(lines) or f"{os.strerror(-code % 256)}; its temporary files lie in {tempfile.gettempdir()}"
+            raise OSError(errno.EIO, f"ffmpeg: {words}", str(output))

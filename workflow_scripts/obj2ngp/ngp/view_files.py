@@ -7,11 +7,10 @@ protocol.json states what the values mean. Whatever the folder held before is re
 import json
 import time
 
-import imageio.v3 as iio
 import numpy as np
 
 from obj2ngp.common.files import atomic_folder
-from obj2ngp.views.picture_files import read_size
+from obj2ngp.views.picture_files import read_size, write_picture
 from obj2ngp.views.pictures import DEPTH_SUFFIX, DEPTH_UNITS_PER_STEP, check_view_names
 from obj2ngp.views.reading import read_cameras
 
@@ -60,7 +59,7 @@ def render_views(model, transforms, settings, backend, out):
         begin = time.perf_counter()
         views = renderer.render_views(cameras.pose, width, height, focal, center)
         for name, (rgb, opacity, depth) in zip(names, views):
-            iio.imwrite(folder / f"{name}.png", on_white(rgb, opacity))
-            iio.imwrite(folder / f"{name}{DEPTH_SUFFIX}.png", depth_image(depth, opacity))
+            write_picture(folder / f"{name}.png", on_white(rgb, opacity))
+            write_picture(folder / f"{name}{DEPTH_SUFFIX}.png", depth_image(depth, opacity))
             print(f"view {name} after {time.perf_counter() - begin:.2f} s", flush=True)
         (folder / "protocol.json").write_text(json.dumps(protocol, indent=1) + "\n")

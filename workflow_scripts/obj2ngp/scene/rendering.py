@@ -86,7 +86,7 @@ def take_pictures(poses, mesh, camera, seed, folder, settings, problems):
         begin = time.perf_counter()
         name = f"{index:03d}"
         path = folder / f"{name}.png"
-        if path.exists():
+        if studio.is_whole(path):
             cost = "kept"
         else:
             if not settings.depth:

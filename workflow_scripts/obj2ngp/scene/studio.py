@@ -1,6 +1,7 @@
 """The Blender scene: the object, the light, the camera, and how pictures are taken."""
 
 import contextlib
+import errno
 import math
 import os
 import sys
@@ -16,6 +17,7 @@ from .cameras import CLIP_START
 from .materials import BACK_UV, COLORS, FRONT_UV
 from .settings import SAMPLES
 
+PNG_END = b"IEND\xaeB`\x82"
 KEY_DIRECTION = (0.5, -0.65, 1.0)  # towards the key light: front left and above
 KEY_ANGLE = math.radians(30)  # apparent size: soft shadows
 TRANSPARENT_LAYERS = 64  # surfaces that a ray may pass through; Blender's 8 turns deep glass black
@@ -156,15 +158,35 @@ def take_picture(camera, pose, seed, path, with_passes):
     if with_passes:
         blender.set_file_format(output, "OPEN_EXR_MULTILAYER")
         output.color_depth, output.exr_codec = "32", "ZIP"
-        with atomic_path(path.with_suffix(".exr")) as file:
+        with _written(path.with_suffix(".exr"), b"") as file:
             _render(file)
     blender.set_file_format(output, "PNG")
     output.color_mode, output.color_depth, output.compression = "RGBA", "8", 50
-    with atomic_path(path) as file:
+    with _written(path, PNG_END) as file:
         if with_passes:
             bpy.data.images["Render Result"].save_render(str(file), scene=scene)
         else:
             _render(file)
+
+
+def is_whole(path, end=PNG_END):
+    """Whether there is a file ``path`` (Path) that ends with the bytes ``end``, as a whole picture does."""
+    return path.is_file() and path.read_bytes().endswith(end)
+
+
+@contextlib.contextmanager
+def _written(path, end):
+    """`atomic_path` of a file that Blender writes in the block, whole if it ends with the bytes ``end``. Raises OSError.
+
+    On a full disk, Blender raises RuntimeError or says nothing at all.
+    """
+    with atomic_path(path) as file:
+        try:
+            yield file
+        except RuntimeError as error:
+            raise OSError(errno.EIO, str(error).strip(), str(file)) from error
+        if not is_whole(file, end):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC) + ": only a part could be written", str(file))
 
 
 def _render(file):

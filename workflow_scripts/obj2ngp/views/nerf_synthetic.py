@@ -6,12 +6,12 @@ The file says `camera_angle_x` or `fl_x`, and for each frame `file_path` and `tr
 import json
 import re
 
-import imageio.v3 as iio
 import numpy as np
 
 from obj2ngp.common.cameras import field_of_view, focal_length, transforms
 from obj2ngp.common.checks import Unfit, every, items, mapping, matrix, number, numbers, shown, text, whole
 
+from .picture_files import write_picture
 from .posed_images import Cameras, read_description
 
 NAME = "NeRF-synthetic (a .json file)"
@@ -113,7 +113,7 @@ def write_images(images, folder, split):
     """
     (folder / split).mkdir(parents=True, exist_ok=True)
     for name, rgba in zip(images.names, images.rgba):
-        iio.imwrite(folder / split / f"{name}.png", rgba)
+        write_picture(folder / split / f"{name}.png", rgba)
     height, width = images.rgba.shape[1:3]
     cube = {"scale": images.scale, "offset": images.offset}
     content = transforms(

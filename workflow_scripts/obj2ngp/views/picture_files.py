@@ -1,4 +1,4 @@
-"""Files of pictures, checked before they are decoded: what is read has the size and the kind that it should have."""
+"""Files of pictures: what is read is checked before it is decoded, and has the size and kind that it should."""
 
 import warnings
 
@@ -43,6 +43,11 @@ def read_rgba(path):
     if picture.ndim != 3 or picture.shape[-1] != 4:
         raise DataError(f"{path}: shape {picture.shape} is neither grey, RGB nor RGBA")
     return picture
+
+
+def write_picture(path, pixels):
+    """Write `pixels`, (H,W) or (H,W,C) of 8 or 16 bits, to the file `path` in the format of its suffix."""
+    path.write_bytes(iio.imwrite("<bytes>", pixels, extension=path.suffix))
 
 
 def _size(picture, path):
