@@ -24,7 +24,7 @@ rule render_test:
         method=VIEWS_METHOD,
     shell:
         launched(program("render_views"), "{resources.gpu}")
-        + " --object {wildcards.object:q} --model {input.model:q} --transforms {input.transforms:q}"
+        + " --object {wildcards.object:q} --model {input.model:q} --set-aside --transforms {input.transforms:q}"
         " --settings {params.settings:q} --backend {params.backend} --threads {threads}"
         " --out {output.images:q} &> {log:q}"
 
@@ -78,6 +78,6 @@ rule orbit:
         method=ORBIT_METHOD,
     shell:
         launched(program("orbit"), "{resources.gpu}")
-        + " --object {wildcards.object:q} --model {input.model:q}"
+        + " --object {wildcards.object:q} --model {input.model:q} --set-aside"
         " --settings {params.settings:q} --backend {params.backend} --threads {threads}"
         " --gif {output.gif:q} --video {output.video:q} &> {log:q}"

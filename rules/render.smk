@@ -21,6 +21,6 @@ rule render:
         settings=settings("render"),
         method=RENDER_METHOD,
     shell:
-        render_program() + " --object {wildcards.object:q} --model {input.model:q}"
+        render_program() + " --object {wildcards.object:q} --model={input.model:q}"
         " --split {wildcards.split} --settings {params.settings:q} --threads {threads}"
         " --images {output.images:q} --transforms {output.transforms:q} &> {log:q}"

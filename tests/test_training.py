@@ -84,15 +84,15 @@ def test_a_resumed_run_ends_like_one_that_was_never_stopped(images, cpu, tmp_pat
 
     for row in steps(whole):
         if row["step"] == 100:
-            save_checkpoint(saved, whole, "data", [{"step": 100}])
+            save_checkpoint(saved, whole, "data", [row])
+            rows = [row]
     resumed = TrainingRun.alone(images, config, cpu)
-    assert restore_checkpoint(saved, resumed, "data") == [{"step": 100}]
+    assert restore_checkpoint(saved, resumed, "other data") is None
+    assert restore_checkpoint(saved, resumed, "data") == rows
     assert int(resumed.workspace.clock.step) == 100
     assert [row["step"] for row in steps(resumed)] == [200]
     assert torch.equal(whole.workspace.field.table, resumed.workspace.field.table)
     assert torch.equal(whole.workspace.grid.occupied, resumed.workspace.grid.occupied)
-    with pytest.raises(ModelError, match="belongs to other"):
-        restore_checkpoint(saved, resumed, "other data")
 
 
 @pytest.mark.parametrize(
@@ -129,12 +129,14 @@ def test_a_checkpoint_that_is_not_ours_is_set_aside(folder, content):
     command = train_command(folder, {"steps": 30, "samples_per_step": 2048, "network": {"levels": 4}})
     checkpoint = folder / ".model.checkpoint.safetensors"
     if content is None:
-        save_tensors(checkpoint, {"step": np.zeros(1, np.int32)}, {"key": "another run's"})
+        content = {"key": "another run's", "seconds": 0, "rows": []}
+        save_tensors(checkpoint, {"step": np.zeros(1, np.int32)}, content)
     else:
         checkpoint.write_bytes(content)
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count(str(checkpoint)) == 1 and done.stdout.count("; beginning anew\n") == 1
+    assert done.stdout.count(f"{checkpoint}: ") == 1 and done.stdout.count("; beginning anew\n") == 1
+    assert (folder / ".model.checkpoint.unusable.safetensors").exists() == isinstance(content, bytes)
     assert load_model(folder / "model.safetensors").header["steps"] == 30
 
 

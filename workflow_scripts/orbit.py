@@ -16,6 +16,7 @@ def parse(argv):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--object", required=True, help="name of the object")
     parser.add_argument("--model", type=Path, required=True, help="trained model (.safetensors)")
+    parser.add_argument("--set-aside", action="store_true", help="move a model that is not usable out of the way")
     parser.add_argument("--settings", default="{}", help="JSON object, see OrbitSettings")
     parser.add_argument("--backend", default="auto", choices=("auto", *backends.NAMES))
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads to use (0: all)")
@@ -28,12 +29,13 @@ def main(argv):
     """Render as `argv` says. Raises UserError naming the object."""
     options = parse(argv)
     set_threads(options.threads)
-    from obj2ngp.ngp import load_model  # later: PyTorch and numba read the environment as they load
+    from obj2ngp.ngp import model_file  # later: PyTorch and numba read the environment as they load
     from obj2ngp.ngp.turntable import write_orbit
 
     with naming(options.object, options.model):
+        load = model_file.load_result if options.set_aside else model_file.load_model
         settings = read_settings(OrbitSettings, options.settings)
-        write_orbit(load_model(options.model), options.backend, settings, options.gif, options.video)
+        write_orbit(load(options.model), options.backend, settings, options.gif, options.video)
 
 
 if __name__ == "__main__":

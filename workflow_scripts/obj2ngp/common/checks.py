@@ -126,10 +126,10 @@ def items(each, name, least=1):
     return check
 
 
-def mapping(needed, optional=None):
-    """A dict with the keys `needed`, perhaps with those that are `optional`, each of its shape; others may be anything.
+def mapping(needed, optional=None, more=True):
+    """A dict with the keys `needed`, perhaps with those that are `optional`, each of its shape.
 
-    Where its key is empty it is the whole content of a file.
+    Others may be anything, or with `more` False must not be there. Where its key is empty it is a file's whole content.
     """
     shapes = {**needed, **(optional or {})}
 
@@ -142,6 +142,9 @@ def mapping(needed, optional=None):
                 shape(value[name], where)
             elif name in needed:
                 raise Unfit(where, "missing")
+        unknown = [] if more else sorted(set(value) - set(shapes))
+        if unknown:
+            raise Unfit(f"{key}.{unknown[0]}" if key else unknown[0], "unknown")
 
     return check
 

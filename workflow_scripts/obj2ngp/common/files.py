@@ -167,6 +167,18 @@ def _make_room(path, kept=None):
             _remove(left)
 
 
+def set_aside(path):
+    """Rename the file `path`, which cannot be used, so that it is out of the way: X.Y becomes the hidden .X.unusable.Y.
+
+    Returns the new Path. One that was set aside before is gone.
+    """
+    path = Path(path)
+    target = path.with_name(f".{path.stem.lstrip('.')}.unusable{path.suffix}")
+    _remove(target)
+    os.replace(str(path), str(target))
+    return target
+
+
 def _remove(path):
     """Remove the file or folder `path`, if it exists."""
     if path.is_dir():

@@ -17,11 +17,7 @@ LARGEST_HEADER = 1 << 24  # bytes; the log's rows of a million steps are in that
 METADATA = "__metadata__"
 SIZES = {"F32": 4, "F16": 2, "I64": 8, "I32": 4, "U8": 1, "BOOL": 1}  # bytes, of the types that we write
 TENSOR = mapping(
-    {
-        "dtype": text(),
-        "shape": items(whole(0, 2**40), "sizes", least=0),
-        "data_offsets": numbers(2, whole(0, 2**40)),
-    }
+    {"dtype": text(), "shape": items(whole(0, 2**40), "sizes", least=0), "data_offsets": numbers(2, whole(0, 2**40))}
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from obj2ngp.common.checks import mapping, numbers, whole
-from obj2ngp.common.files import UserError, atomic_path
+from obj2ngp.common.files import UserError, atomic_path, set_aside
 from obj2ngp.common.tensor_files import KEY, read_header
 from obj2ngp.views.nerf_synthetic import PLACE
 
@@ -124,6 +125,16 @@ def load_model(path):
         offset=torch.tensor(header["offset"], dtype=torch.float32),
         header=header,
     )
+
+
+def load_result(path):
+    """`load_model` of a result of the workflow; one that is not usable is set aside, so that a rerun trains it anew."""
+    try:
+        return load_model(path)
+    except ModelError as error:
+        if not os.access(path, os.R_OK):
+            raise
+        raise ModelError("{}; set aside as {}: run again to train it anew".format(error, set_aside(path))) from error
 
 
 def save_tensors(path, tensors, header):

@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import obj2ngp
-from obj2ngp.common.files import atomic_path
+from obj2ngp.common.files import atomic_path, printable, set_aside
 from obj2ngp.common.settings import read_mapping
 from obj2ngp.views.reading import read_images
 
 from . import backends
-from .checkpoint import restore_checkpoint, run_key, save_checkpoint
+from .checkpoint import LOG_COLUMNS, restore_checkpoint, run_key, save_checkpoint
 from .config import resolve
 from .model_file import ModelError, save_model
 from .training import TrainingRun, steps, warm_up
@@ -23,7 +23,6 @@ from .turn import shared, turn
 from .workspace import workspace_for
 
 CHECKPOINT_SECONDS = 5.0  # between two checkpoints: a killed run loses less than this
-LOG_COLUMNS = ("step", "seconds", "loss", "psnr", "samples", "rays", "learning_rate")
 
 
 class Reporter:
@@ -34,7 +33,7 @@ class Reporter:
         self.console = Console(stderr=True)
         self.live = self.console.is_terminal
         self.progress = Progress(
-            TextColumn(name),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
             TimeElapsedColumn(),
@@ -44,7 +43,7 @@ class Reporter:
             console=self.console,
             disable=not self.live,
         )
-        self.task = self.progress.add_task(name, total=steps, figures="")
+        self.task = self.progress.add_task(printable(name), total=steps, figures="")
         self.last_line = float("-inf")
 
     def __call__(self, row):
@@ -81,15 +80,30 @@ def versions():
     }
 
 
+def rows_so_far(checkpoint, run, key):
+    """Puts `run` where the file `checkpoint` stands, if it can, and says so. Returns the log's rows up to there."""
+    try:
+        rows = restore_checkpoint(checkpoint, run, key)
+    except ModelError as error:
+        print("{}; set aside as {}; beginning anew".format(error, set_aside(checkpoint)), flush=True)
+        return []
+    if rows is None:
+        print("{}: belongs to other settings, images or program; beginning anew".format(checkpoint), flush=True)
+        return []
+    print("going on from step {} of {}".format(int(run.workspace.clock.step), checkpoint), flush=True)
+    return rows
+
+
 def train_object(name, renders, settings, backend_name, model, log):
     """Train on the pictures in the folder `renders` and write the files `model` and `log`. Raises UserError.
 
     While it runs it keeps a checkpoint beside the model; run again after an interruption, it goes on from there.
     """
+    chosen = read_mapping(settings)
     backend = backends.select(backend_name)
     images = read_images(renders / "transforms_train.json")
     height, width = images.rgba.shape[1:3]
-    config = resolve(read_mapping(settings), backend.NAME, len(images), max(width, height))
+    config = resolve(chosen, backend.NAME, len(images), max(width, height))
     print(
         "backend {}: {}, {} views of {}x{}, {} steps".format(
             backend.NAME, backend.describe(), len(images), width, height, config.steps
@@ -105,11 +119,7 @@ def train_object(name, renders, settings, backend_name, model, log):
         run = TrainingRun(images, config, workspace)
         key = run_key(run, images)
         if checkpoint.exists():
-            try:
-                reporter.rows = restore_checkpoint(checkpoint, run, key)
-                print("going on from step {} of {}".format(int(run.workspace.clock.step), checkpoint), flush=True)
-            except ModelError as error:
-                print("{}; beginning anew".format(error), flush=True)
+            reporter.rows = rows_so_far(checkpoint, run, key)
         saved = time.monotonic()
         for row in steps(run):
             reporter(row)

@@ -74,5 +74,7 @@ def _feed(command, output, frames=(), shape=None):
         messages.seek(0)
         if code:
             lines = messages.read(LONGEST_WORDS).decode(errors="replace").splitlines()
-            words = "; ".join(lines) or f"{os.strerror(-code % 256)}; its temporary files lie in {tempfile.gettempdir()}"
+            words = (
+                "; ".join(lines) or f"{os.strerror(-code % 256)}; its temporary files lie in {tempfile.gettempdir()}"
+            )
             raise OSError(errno.EIO, f"ffmpeg: {words}", str(output))

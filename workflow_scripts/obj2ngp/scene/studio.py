@@ -176,7 +176,7 @@ def is_whole(path, end=PNG_END):
 
 @contextlib.contextmanager
 def _written(path, end):
-    """`atomic_path` of a file that Blender writes in the block, whole if it ends with the bytes ``end``. Raises OSError.
+    """`atomic_path` of what Blender writes in the block; it is whole if it ends with the bytes ``end``. Raises OSError.
 
     On a full disk, Blender raises RuntimeError or says nothing at all.
     """
