@@ -67,7 +67,7 @@ def take_views(model, views, variant, first_seed, folder):
     settings = Settings(missing_texture="warn", views=views)
     arguments = SimpleNamespace(model=model, threads=1)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-        mesh, _, camera, _ = rendering.load_scene(arguments, settings, Problems(settings))
+        mesh, _, camera, _ = rendering.load_scene(arguments, settings, Problems(settings), lambda path: None)
     for name, value in variant.items():
         setattr(bpy.context.scene.cycles, name, value)
     seed = derived_seed(first_seed, model.stem, "test")

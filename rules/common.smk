@@ -1,4 +1,5 @@
 # The configuration, the objects, and the functions that the rules share.
+import functools
 import gc
 import os
 import shlex
@@ -6,6 +7,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 # Where this workflow lies, also if another one uses it as a module.
 HOME = Path(str(workflow.current_basedir)).parent
@@ -16,6 +18,7 @@ if not (HOME / "workflow_scripts").is_dir():
 sys.path.insert(0, str(HOME / "workflow_scripts"))
 
 from obj2ngp.common.files import UserError
+from obj2ngp.common.provenance import FOLDER, Provenance, parameters
 from obj2ngp.common.settings import AUTO
 from obj2ngp.common.worker import OWNER
 from obj2ngp.evaluation import METHOD as METRICS_METHOD
@@ -128,6 +131,73 @@ def gpus(wildcards):
 def cores(wildcards):
     """CPU cores for a job on the trainer's model: beside a GPU, one is enough."""
     return 1 if gpus(wildcards) else 2
+
+
+# The numbers of the rules' programs, and the names of their jobs where these are not the rules': a job's record lies
+# beside its object's results, under the name of its log.
+METHODS = {
+    "render": RENDER_METHOD,
+    "train": TRAIN_METHOD,
+    "render_test": VIEWS_METHOD,
+    "metrics": METRICS_METHOD,
+    "orbit": ORBIT_METHOD,
+}
+JOBS = {"render": "render_{split}", "render_test": "render_views"}
+
+
+def recorded(name):
+    """The end of the command of the rule `name`: where its record lies and what it holds, and where messages go."""
+    job = JOBS.get(name, name).format(split="{wildcards.split}")
+    path = f"{shlex.quote(RESULTS)}/{{wildcards.object:q}}/{FOLDER}/{job}.json"
+    return f" --record {path} --inputs {{input:q}} --outputs {{output:q}} &> {{log:q}}"
+
+
+@functools.lru_cache(maxsize=64)  # an object's jobs are planned one after another
+def provenance(object):
+    """The records of an object, as they were when its jobs were planned."""
+    return Provenance(f"{RESULTS}/{object}")
+
+
+def parameters_of(name, wildcards):
+    """The parameters that a record of the rule `name` should have."""
+    has_settings = name != "metrics"
+    return parameters(
+        METHODS[name],
+        settings(name)(wildcards) if has_settings else None,
+        backend(wildcards) if has_settings and name != "render" else None,
+    )
+
+
+@functools.lru_cache(maxsize=None)
+def tell(message):
+    """Print a message once, if it is among the first few."""
+    told = tell.cache_info().misses
+    if told <= 20:
+        logger.info(message if told < 20 else "Further objects are not named here.")
+
+
+def fit(name):
+    """The input function that has a job of the rule `name` done anew where its record tells what times do not.
+
+    It gives no input: Snakemake, while it plans, is told to force the job.
+    """
+
+    def force_if_stale(wildcards):
+        if workflow.is_main_process:
+            job = JOBS.get(name, name).format(**wildcards)
+            records = provenance(wildcards.object)
+            reason = job in records.records and records.stale(
+                job, parameters_of(name, wildcards)
+            )
+            if reason:
+                tell(f"object {wildcards.object}: {job} is made anew: {reason}")
+                workflow.dag.forcefiles.update(
+                    f"{RESULTS}/{wildcards.object}/{path}"
+                    for path in records.records[job]["outputs"]
+                )
+        return []
+
+    return force_if_stale
 
 
 def growing(amount):

@@ -3,14 +3,15 @@
 
 rule render_test:
     input:
+        fit("render_test"),
         model=rules.train.output.model,
         transforms=result("renders/transforms_test.json"),
     output:
         images=directory(result("test")),
     log:
-        "logs/{object}/render_test.log",
+        "logs/{object}/render_views.log",
     benchmark:
-        "logs/{object}/render_test.benchmark.tsv"
+        "logs/{object}/render_views.benchmark.tsv"
     conda:
         TRAINER_ENVIRONMENT
     threads: cores
@@ -21,16 +22,17 @@ rule render_test:
     params:
         settings=settings("render_test"),
         backend=backend,
-        method=VIEWS_METHOD,
+        method=METHODS["render_test"],
     shell:
         launched(program("render_views"), "{resources.gpu}")
         + " --object {wildcards.object:q} --model {input.model:q} --set-aside --transforms {input.transforms:q}"
         " --settings {params.settings:q} --backend {params.backend} --threads {threads}"
-        " --out {output.images:q} &> {log:q}"
+        " --out {output.images:q}" + recorded("render_test")
 
 
 rule metrics:
     input:
+        fit("metrics"),
         transforms=result("renders/transforms_test.json"),
         images=result("renders/test"),
         predictions=rules.render_test.output.images,
@@ -48,15 +50,16 @@ rule metrics:
         mem_mb=growing(2000),
         runtime=growing(5),
     params:
-        method=METRICS_METHOD,
+        method=METHODS["metrics"],
     shell:
         launched(program("metrics")) + " --transforms {input.transforms:q}"
         " --predictions {input.predictions:q} --object {wildcards.object:q}"
-        " --out {output.table:q} &> {log:q}"
+        " --out {output.table:q}" + recorded("metrics")
 
 
 rule orbit:
     input:
+        fit("orbit"),
         model=rules.train.output.model,
     output:
         gif=ensure(result("orbit.gif"), non_empty=True),
@@ -75,9 +78,9 @@ rule orbit:
     params:
         settings=settings("orbit"),
         backend=backend,
-        method=ORBIT_METHOD,
+        method=METHODS["orbit"],
     shell:
         launched(program("orbit"), "{resources.gpu}")
         + " --object {wildcards.object:q} --model {input.model:q} --set-aside"
         " --settings {params.settings:q} --backend {params.backend} --threads {threads}"
-        " --gif {output.gif:q} --video {output.video:q} &> {log:q}"
+        " --gif {output.gif:q} --video {output.video:q}" + recorded("orbit")

@@ -3,6 +3,7 @@
 
 rule render:
     input:
+        fit("render"),
         model=lambda wildcards: OBJECTS[wildcards.object].path,
     output:
         images=directory(result("renders/{split}")),
@@ -19,8 +20,9 @@ rule render:
         runtime=needed("render", "runtime"),
     params:
         settings=settings("render"),
-        method=RENDER_METHOD,
+        method=METHODS["render"],
     shell:
         render_program() + " --object {wildcards.object:q} --model={input.model:q}"
         " --split {wildcards.split} --settings {params.settings:q} --threads {threads}"
-        " --images {output.images:q} --transforms {output.transforms:q} &> {log:q}"
+        " --images {output.images:q} --transforms {output.transforms:q}"
+        + recorded("render")

@@ -3,6 +3,7 @@
 
 rule train:
     input:
+        fit("train"),
         images=result("renders/train"),
         transforms=result("renders/transforms_train.json"),
     output:
@@ -22,9 +23,9 @@ rule train:
     params:
         settings=settings("train"),
         backend=backend,
-        method=TRAIN_METHOD,
+        method=METHODS["train"],
     shell:
         launched(program("train"), "{resources.gpu}")
         + ' --object {wildcards.object:q} --renders "$(dirname {input.transforms:q})"'
         " --settings {params.settings:q} --backend {params.backend} --threads {threads}"
-        " --model {output.model:q} --log {output.log:q} &> {log:q}"
+        " --model {output.model:q} --log {output.log:q}" + recorded("train")

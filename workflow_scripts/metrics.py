@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 from obj2ngp.common.files import naming, run_program
+from obj2ngp.common.provenance import add_record_options, recorded
+from obj2ngp.evaluation import METHOD
 from obj2ngp.evaluation.compare import write_metrics
 
 
@@ -15,13 +17,14 @@ def parse(argv):
     parser.add_argument("--transforms", type=Path, required=True, help="transforms_test.json")
     parser.add_argument("--predictions", type=Path, required=True, help="folder of render_views.py")
     parser.add_argument("--out", type=Path, required=True, help="table to write (.csv)")
+    add_record_options(parser)
     return parser.parse_args(argv)
 
 
 def main(argv):
     """Compare as `argv` says. Raises UserError naming the object."""
     options = parse(argv)
-    with naming(options.object, options.transforms):
+    with naming(options.object, options.transforms), recorded(options, "metrics", METHOD):
         write_metrics(options.object, options.transforms, options.predictions, options.out)
 
 

@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 from obj2ngp.common.files import naming, run_program
+from obj2ngp.common.provenance import add_record_options, recorded
 from obj2ngp.common.settings import read_settings
 from obj2ngp.ngp import backends
-from obj2ngp.ngp.settings import OrbitSettings
+from obj2ngp.ngp.settings import ORBIT_METHOD, OrbitSettings
 from obj2ngp.ngp.threads import set_threads
 
 
@@ -22,6 +23,7 @@ def parse(argv):
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads to use (0: all)")
     parser.add_argument("--gif", type=Path, required=True, help="GIF to write")
     parser.add_argument("--video", type=Path, required=True, help="MP4 to write")
+    add_record_options(parser)
     return parser.parse_args(argv)
 
 
@@ -29,10 +31,10 @@ def main(argv):
     """Render as `argv` says. Raises UserError naming the object."""
     options = parse(argv)
     set_threads(options.threads)
-    from obj2ngp.ngp import model_file  # later: PyTorch and numba read the environment as they load
-    from obj2ngp.ngp.turntable import write_orbit
+    with naming(options.object, options.model), recorded(options, "orbit", ORBIT_METHOD):
+        from obj2ngp.ngp import model_file  # later: PyTorch and numba read the environment as they load
+        from obj2ngp.ngp.turntable import write_orbit
 
-    with naming(options.object, options.model):
         load = model_file.load_result if options.set_aside else model_file.load_model
         settings = read_settings(OrbitSettings, options.settings)
         write_orbit(load(options.model), options.backend, settings, options.gif, options.video)

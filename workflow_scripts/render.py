@@ -13,8 +13,9 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # Blender does not
 
 from obj2ngp.common.files import naming, run_program  # noqa: E402
+from obj2ngp.common.provenance import add_record_options, recorded  # noqa: E402
 from obj2ngp.scene.rendering import render  # noqa: E402
-from obj2ngp.scene.settings import SPLITS  # noqa: E402
+from obj2ngp.scene.settings import METHOD, SPLITS  # noqa: E402
 
 
 def parse(argv):
@@ -27,14 +28,15 @@ def parse(argv):
     parser.add_argument("--images", required=True, help="folder for 000.png, 001.png, ... and record.json")
     parser.add_argument("--transforms", required=True, help="file for the cameras")
     parser.add_argument("--threads", type=int, default=0, help="0: all; the pictures do not depend on it")
+    add_record_options(parser)
     return parser.parse_args(argv)
 
 
 def main(argv):
     """Render as `argv` says. Raises UserError naming the object."""
     options = parse(argv)
-    with naming(options.object, options.model):
-        render(options)
+    with naming(options.object, options.model), recorded(options, "render", METHOD) as job:
+        render(options, job.uses)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 from obj2ngp.common.files import naming, run_program
+from obj2ngp.common.provenance import add_record_options, recorded
 from obj2ngp.common.settings import read_settings
 from obj2ngp.ngp import backends
-from obj2ngp.ngp.settings import ViewSettings
+from obj2ngp.ngp.settings import VIEWS_METHOD, ViewSettings
 from obj2ngp.ngp.threads import set_threads
 
 
@@ -22,6 +23,7 @@ def parse(argv):
     parser.add_argument("--backend", default="auto", choices=("auto", *backends.NAMES))
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads to use (0: all)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    add_record_options(parser)
     return parser.parse_args(argv)
 
 
@@ -29,10 +31,10 @@ def main(argv):
     """Render as `argv` says. Raises UserError naming the object."""
     options = parse(argv)
     set_threads(options.threads)
-    from obj2ngp.ngp import model_file  # later: PyTorch and numba read the environment as they load
-    from obj2ngp.ngp.view_files import render_views
+    with naming(options.object, options.model), recorded(options, "render_test", VIEWS_METHOD):
+        from obj2ngp.ngp import model_file  # later: PyTorch and numba read the environment as they load
+        from obj2ngp.ngp.view_files import render_views
 
-    with naming(options.object, options.model):
         load = model_file.load_result if options.set_aside else model_file.load_model
         settings = read_settings(ViewSettings, options.settings)
         render_views(load(options.model), options.transforms, settings, options.backend, options.out)

@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 from obj2ngp.common.files import naming, run_program
+from obj2ngp.common.provenance import add_record_options, recorded
 from obj2ngp.ngp import backends
+from obj2ngp.ngp.config import METHOD
 from obj2ngp.ngp.threads import set_threads
 
 
@@ -19,6 +21,7 @@ def parse(argv):
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads to use (0: all)")
     parser.add_argument("--model", type=Path, required=True, help="model to write (.safetensors)")
     parser.add_argument("--log", type=Path, required=True, help="training log to write (.csv)")
+    add_record_options(parser)
     return parser.parse_args(argv)
 
 
@@ -26,9 +29,9 @@ def main(argv):
     """Train as `argv` says. Raises UserError naming the object."""
     options = parse(argv)
     set_threads(options.threads)
-    from obj2ngp.ngp.train_object import train_object  # later: PyTorch and numba read the environment as they load
+    with naming(options.object, options.renders), recorded(options, "train", METHOD):
+        from obj2ngp.ngp.train_object import train_object  # later: PyTorch and numba read the environment as they load
 
-    with naming(options.object, options.renders):
         train_object(options.object, options.renders, options.settings, options.backend, options.model, options.log)
 
 

@@ -9,7 +9,7 @@ from .mtl_file import Material, read_mtl
 UNKNOWN = Material("")  # light grey, for faces without a material
 
 
-def _find_libraries(obj, model, problems):
+def _find_libraries(obj, model, problems, uses):
     """Paths of the .mtl files that ``obj`` names. One statement may name several, or one with spaces in it."""
     paths, missing = [], []
     for names in obj.libraries:
@@ -18,22 +18,30 @@ def _find_libraries(obj, model, problems):
             path = whole or find_file(re.sub(r"\\(\s)", r"\1", name), model, model)
             if path is None:
                 missing.append(name)
+                uses(_as_written(name, model))
             elif path not in paths:
                 paths.append(path)
+                uses(path)
     if missing:
         problems.report("missing_material", "{}: material file not found: {}".format(model, ", ".join(missing)))
     return paths
 
 
-def read_palette(obj, model, used, problems):
+def _as_written(reference, named_in):
+    """Where ``reference``, written in the file ``named_in``, points if it is taken literally."""
+    return os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(named_in)), reference.replace("\\", "/")))
+
+
+def read_palette(obj, model, used, problems, uses):
     """The Material of each name in ``obj.materials``, and at the end that of faces without one.
 
     Only what ``used`` (indices into that list) needs is looked for. Textures that are not found are reported together
-    and taken off the material, whose plain colour then shows.
+    and taken off the material, whose plain colour then shows. ``uses`` is called with the path of each file that is
+    needed, there or not.
     """
     known = {}
     home = {}
-    for path in _find_libraries(obj, model, problems):
+    for path in _find_libraries(obj, model, problems, uses):
         for name, material in read_mtl(path).items():
             known[name], home[name] = material, path
     palette = [known.get(name, UNKNOWN) for name in obj.materials] + [UNKNOWN]
@@ -46,6 +54,7 @@ def read_palette(obj, model, used, problems):
         material = palette[index]
         for texture in material.used_textures():
             texture.path = find_file(texture.reference, model, home[material.name])
+            uses(texture.path or _as_written(texture.reference, home[material.name]))
             if texture.path is None:
                 missing.setdefault((home[material.name], texture.reference), material.name)
     if missing:

@@ -30,8 +30,11 @@ NERFBASELINES = {
 }
 
 
-def load_scene(arguments, settings, problems):
-    """Read the model and build the Blender scene. Returns (mesh, materials, camera object, what Cycles uses)."""
+def load_scene(arguments, settings, problems, uses):
+    """Read the model and build the Blender scene. Returns (mesh, materials, camera object, what Cycles uses).
+
+    ``uses`` is called with the path of each file beside the model that the scene needs, there or not.
+    """
     from . import materials, studio
 
     model = arguments.model
@@ -39,7 +42,7 @@ def load_scene(arguments, settings, problems):
     if obj.maybe_truncated:
         problems.warn(f"{model}: its last face has no line end; the file may be truncated")
     used = set(np.where(obj.face_material < 0, len(obj.materials), obj.face_material).tolist())
-    palette = read_palette(obj, model, used, problems)
+    palette = read_palette(obj, model, used, problems, uses)
     studio.reset()
     images = materials.load_images(palette, used, model, problems)
     for index in sorted(used):
@@ -179,16 +182,21 @@ def write_cameras(arguments, settings, poses):
         path.write_text(json.dumps(content, indent=1))
 
 
-def render(arguments):
+def render(arguments, uses):
     """Render as ``arguments``, the options of render.py, say. Raises UserError.
 
-    The outputs appear whole, the transforms file last. A killed pass goes on from the views that it has.
+    The outputs appear whole, the transforms file last. A killed pass goes on from the views that it has. ``uses`` is
+    called with the path, relative if the model's is, of each material file and texture.
     """
+
+    def note(path):
+        uses(path if os.path.isabs(arguments.model) else os.path.relpath(path))
+
     settings = read_settings(Settings, arguments.settings)
     problems = Problems(settings)
     seed = derived_seed(settings.seed, arguments.object, arguments.split)
     poses = camera_poses(settings.cameras, settings.views, seed)
-    mesh, materials, camera, cycles = load_scene(arguments, settings, problems)
+    mesh, materials, camera, cycles = load_scene(arguments, settings, problems, note)
     with atomic_folder(arguments.images, pass_key(settings, seed, poses, mesh, materials)) as folder:
         coverage = take_pictures(poses, mesh, camera, seed, folder, settings, problems)
         write_record(folder / "record.json", arguments, settings, seed, mesh, cycles, coverage, problems)
