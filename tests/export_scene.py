@@ -14,7 +14,7 @@ from obj2ngp.ngp.model_file import save_tensors
 from obj2ngp.views.nerf_synthetic import transforms
 
 GRID = 16
-NETWORK = NetworkConfig(levels=4, table_log2=10, base_resolution=4, finest_resolution=32, sh_degree=3)
+NETWORK = NetworkConfig(levels=4, table_log2=10, base_resolution=8, finest_resolution=32, sh_degree=3)
 HEADER = {"backend": "cpu", "device": "2 threads", "versions": {"torch": "2.13.0"}, "resolution": [20, 16]}
 
 
@@ -24,15 +24,15 @@ def ball(resolution):
     return np.linalg.norm(middles - 0.5, axis=0) < 0.4
 
 
-def write_model(path, network=NETWORK, scale=1.0, offset=(0.5, 0.5, 0.5), occupied=None, **settings):
+def write_model(path, network=NETWORK, scale=1.0, offset=(0.5, 0.5, 0.5), occupied=None, march_steps=256):
     """A model file with a field at random, in which density lies between nothing and opaque."""
-    config = TrainConfig(network=network, occupancy=OccupancyConfig(resolution=GRID), march_steps=256, **settings)
+    config = TrainConfig(network=network, occupancy=OccupancyConfig(resolution=GRID), march_steps=march_steps)
     field = Field(network)
     field.start(3)
     occupied = ball(GRID) if occupied is None else occupied
     tensors = {
         "table": (field.table * 2e4).numpy(),  # to about +-2
-        "weights": (field.weights * 1.5).numpy(),
+        "weights": (field.weights * 2.5).numpy(),
         "occupied": np.packbits(occupied),
     }
     content = {

@@ -41,7 +41,19 @@ ROOMS = {
     ),
     "exports": Room(
         {"common", "views", "ngp"},
-        {"numpy", "imageio", "imageio_ffmpeg", "rich", "safetensors", "torch", "numba", "triton", *TCNN, "PIL"},
+        {
+            "numpy",
+            "imageio",
+            "imageio_ffmpeg",
+            "rich",
+            "safetensors",
+            "torch",
+            "numba",
+            "triton",
+            *TCNN,
+            "PIL",
+            "msgpack",
+        },
         programs={"export"},
     ),
     "evaluation": Room(

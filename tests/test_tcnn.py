@@ -94,7 +94,7 @@ def test_encoding(backend, network):
 @pytest.mark.parametrize("pixels", [32, 64, 100, 128, 200, 256, 400, 800])
 def test_tiny_cuda_nn_s_levels_are_ours(backend, views, pixels):
     """It computes them in single precision: whole numbers of vertices must not depend on the last bit."""
-    from obj2ngp.ngp.backends.tcnn.networks import grid_config
+    from obj2ngp.ngp.tiny_cuda_nn import grid_config
 
     network = default_config("tcnn", views, pixels).network
     levels = GridLevels(network)
@@ -107,7 +107,7 @@ def test_tiny_cuda_nn_s_levels_are_ours(backend, views, pixels):
 
 def test_weights_in_tiny_cuda_nn_s_layout(backend):
     """A 2-1-3 MLP padded to 4 inputs and 4 outputs, by hand."""
-    from obj2ngp.ngp.backends.tcnn.networks import parameter_places
+    from obj2ngp.ngp.tiny_cuda_nn import parameter_places
 
     # Ours: (in,out) matrices [[a], [b]] and [[c, d, e]]. There: (out,in) matrices
     #   [a b . .]  at 0   and   [c] [d] [e] [.]  at 4.

@@ -28,9 +28,10 @@ class Format:
 
 
 FORMATS = {
+    "instant-ngp": Format("instant_ngp", "instant-ngp, without pictures", (MODEL,)),
     "weights": Format(
         "weights",
         "safetensors; with all other objects' in `results/collection`, WebDataset",
         (MODEL, METRICS, TRAIN, TEST),
-    )
+    ),
 }

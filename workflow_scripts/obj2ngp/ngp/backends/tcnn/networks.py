@@ -5,53 +5,11 @@ from __future__ import annotations
 import tinycudann
 import torch
 
-from ...field import GROWTH_SLACK, MAX_LOG_DENSITY, level_growth
+from ...field import MAX_LOG_DENSITY
+from ...tiny_cuda_nn import grid_config, mlp_config, parameter_places
 from .. import BackendError
 
-FULLY_FUSED_WIDTHS = (16, 32, 64, 128)
 ALIGNMENTS = (16, 8, 4, 1)  # of an MLP's inputs and outputs: by kind of MLP, GPU and version of tiny-cuda-nn
-
-
-def grid_config(network):
-    """tiny-cuda-nn's JSON for the hash encoding of a NetworkConfig."""
-    return {
-        "otype": "HashGrid",
-        "n_levels": network.levels,
-        "n_features_per_level": network.features,
-        "log2_hashmap_size": network.table_log2,
-        "base_resolution": network.base_resolution,
-        "per_level_scale": level_growth(network) * (1 - GROWTH_SLACK),
-    }
-
-
-def mlp_config(width, layers, output_activation):
-    """tiny-cuda-nn's JSON for an MLP with `layers` hidden layers of `width` neurons."""
-    return {
-        "otype": "FullyFusedMLP" if width in FULLY_FUSED_WIDTHS else "CutlassMLP",
-        "activation": "ReLU",
-        "output_activation": output_activation,
-        "n_neurons": width,
-        "n_hidden_layers": layers,
-    }
-
-
-def parameter_places(shapes, alignment):
-    """Where an MLP's weights, in the order of `Field.weights`, lie among tiny-cuda-nn's parameters.
-
-    shapes     (inputs, outputs) of each matrix; ours are stored row by row
-    alignment  tiny-cuda-nn pads the network's inputs and its outputs to a multiple of this
-    Returns (n,) int64 and the number of tiny-cuda-nn's parameters: first to last layer, each matrix
-    (outputs, inputs) row by row. The padding is no part of the field: its inputs are 1, so its weights are 0.
-    """
-    padded = lambda size: -(-size // alignment) * alignment  # noqa: E731
-    places, start = [], 0
-    for layer, (inputs, outputs) in enumerate(shapes):
-        columns = padded(inputs) if layer == 0 else inputs
-        rows = padded(outputs) if layer == len(shapes) - 1 else outputs
-        place = start + torch.arange(outputs)[None, :] * columns + torch.arange(inputs)[:, None]
-        places.append(place.reshape(-1))
-        start += rows * columns
-    return torch.cat(places), start
 
 
 class Mlp:
