@@ -116,7 +116,7 @@ def test_one_entry_brings_a_metric_into_tables_protocol_and_page(tmp_path, two_m
 def test_a_table_without_a_metric_that_is_always_computed_is_unfit(tmp_path, two_more):
     write_object(tmp_path / "chair", [30])
     write_summary(tmp_path, tmp_path, write_objects(tmp_path / "objects.tsv", ["chair"]), tmp_path / "summary.csv")
-    assert rows_of(tmp_path / "summary.csv")[0]["status"] == "metrics.csv: no 'largest_error'"
+    assert rows_of(tmp_path / "summary.csv")[0]["status"] == "metrics.csv: needs one column 'largest_error'"
 
 
 def test_an_optional_metric_is_left_out_with_its_reason(tmp_path):

@@ -67,9 +67,13 @@ def record_with(faces):
     "spoil, status, empty",
     [
         (lambda f: (f / "metrics.csv").unlink(), "metrics.csv: missing", "psnr"),
-        (lambda f: (f / "metrics.csv").write_text(""), "metrics.csv: no views", "psnr"),
+        (lambda f: (f / "metrics.csv").write_text(""), "metrics.csv: cut off or empty", "psnr"),
         (lambda f: (f / "metrics.csv").write_bytes(b"\xff\xfe"), "metrics.csv: ", "psnr"),
-        (lambda f: (f / "metrics.csv").write_text("view,psnr\n0,3\n"), "metrics.csv: no 'ssim'", "psnr"),
+        (
+            lambda f: (f / "metrics.csv").write_text("view,psnr\n0,3\n"),
+            "metrics.csv: needs one column 'object'",
+            "psnr",
+        ),
         (lambda f: (f / "metrics.csv").write_text("object,view,psnr,ssim,flip\n"), "metrics.csv: no views", "psnr"),
         (metrics_with("dark"), "metrics.csv: psnr is not a number: 'dark'", "psnr"),
         (metrics_with("nan"), "metrics.csv: psnr is not a number: 'nan'", "psnr"),
@@ -77,14 +81,18 @@ def record_with(faces):
         (metrics_with(""), "metrics.csv: psnr is not a number: ''", "psnr"),
         (lambda f: (f / "model.safetensors").unlink(), "model.safetensors: missing", "steps"),
         (lambda f: (f / "model.safetensors").write_bytes(b"junk"), "model.safetensors: ", "steps"),
-        (lambda f: write_model(f, training_seconds="long"), "model.safetensors: training_seconds is not", "steps"),
-        (lambda f: write_model(f, steps=float("nan")), "model.safetensors: steps is not", "steps"),
-        (lambda f: write_model(f, steps=10**400), "model.safetensors: steps is not", "steps"),
+        (
+            lambda f: write_model(f, training_seconds="long"),
+            "model.safetensors: training_seconds: 'long' is no",
+            "steps",
+        ),
+        (lambda f: write_model(f, steps=float("nan")), "model.safetensors: steps: nan is not", "steps"),
+        (lambda f: write_model(f, steps=10**400), "model.safetensors: steps: 1000", "steps"),
         (lambda f: write_model(f, resolution=3), "model.safetensors: ", "steps"),
         (lambda f: write_model(f, versions=3), "model.safetensors: ", "steps"),
         (lambda f: (f / "renders/train/record.json").write_text("{"), "renders/train/record.json: ", "faces"),
         (lambda f: (f / "renders/train/record.json").write_text("[]"), "renders/train/record.json: ", "faces"),
-        (record_with("many"), "renders/train/record.json: faces is not a number: 'many'", "faces"),
+        (record_with("many"), "renders/train/record.json: mesh.faces: 'many' is no", "faces"),
     ],
 )
 def test_what_is_missing_or_unfit_is_named_and_concerns_its_object_alone(tmp_path, spoil, status, empty):
@@ -159,9 +167,9 @@ def test_program_writes_the_table_even_when_nothing_succeeded(tmp_path):
     "spoil, message",
     [
         (lambda file: file.unlink(), "No such file"),
-        (lambda file: file.write_text("chair\ncar\n"), "not a table of objects"),
-        (lambda file: file.write_text("object\tresults\nchair\n"), "not a table of objects"),
-        (lambda file: file.write_bytes(b"\xff\xfe"), "not a table of objects"),
+        (lambda file: file.write_text("chair\ncar\n"), "needs one column 'object'"),
+        (lambda file: file.write_text("object\tresults\nchair\n"), "line 2: 1 cells"),
+        (lambda file: file.write_bytes(b"\xff\xfe"), "not UTF-8"),
     ],
 )
 def test_program_names_an_unfit_table_of_objects(tmp_path, spoil, message):

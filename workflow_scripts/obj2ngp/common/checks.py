@@ -11,6 +11,7 @@ Standard library only and valid for Python 3.7, so that it also runs inside Blen
 
 import json
 import os
+import re
 import reprlib
 import stat
 
@@ -18,6 +19,8 @@ from .files import UserError
 
 LARGEST = 1e9  # of numbers that say no other limit: their squares are finite in single precision
 LARGEST_FILE = 1 << 28  # bytes of a text file: a transforms file of 300,000 views
+# Names of objects: letters and digits of any script, their marks, and . _ + -. They are names of files, too.
+NAME = re.compile("\\w[\\w.+\u0300-\u036f\u0483-\u1dff\u20d0-\u20f0\u302a-\u309a\ua66f-\uabed\ufe20-\ufe2f-]*")
 LONGEST_INTEGER = 1000  # digits of a whole number in JSON: more take Python long, and no number is as large
 
 
@@ -67,6 +70,26 @@ def text(longest=4096):
             raise Unfit(key, f"a text of {len(value)} characters, more than {longest}")
         if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
             raise Unfit(key, f"{shown(value)} holds characters that no file name has")
+
+    return check
+
+
+def object_name():
+    """The name of an object."""
+
+    def check(value, key):
+        if not isinstance(value, str) or not NAME.fullmatch(value) or not value.isprintable():
+            raise Unfit(key, f"{shown(value)} is no name of an object")
+
+    return check
+
+
+def result_path():
+    """The path of a result in its object's folder: names that an object could have, with / between."""
+
+    def check(value, key):
+        if not isinstance(value, str) or not all(map(NAME.fullmatch, value.split("/"))):
+            raise Unfit(key, f"{shown(value)} is no path inside a folder")
 
     return check
 

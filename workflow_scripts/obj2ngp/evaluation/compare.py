@@ -3,13 +3,13 @@
 Writes one row a view, and beside the table a JSON file of the same name that states the protocol.
 """
 
-import csv
 import json
 from importlib.metadata import version
 
 import numpy as np
 
 from obj2ngp.common.files import UserError, atomic_path
+from obj2ngp.common.tables import write_table
 from obj2ngp.views.picture_files import read_picture
 from obj2ngp.views.pictures import check_view_names, truth_on_white
 from obj2ngp.views.reading import read_images
@@ -77,7 +77,6 @@ def write_metrics(name, transforms, predictions, out):
     rows = compare(transforms, predictions, metrics)
     with atomic_path(out.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(protocol, indent=1) + "\n")
-    with atomic_path(out) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["object", "view", *(metric.name for metric in metrics)])
-        writer.writeheader()
-        writer.writerows({"object": name, **row} for row in rows)
+    with atomic_path(out) as temporary:
+        columns = ["object", "view", *(metric.name for metric in metrics)]
+        write_table(temporary, columns, ({"object": name, **row} for row in rows))

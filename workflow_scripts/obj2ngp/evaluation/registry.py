@@ -29,6 +29,7 @@ class Metric:
     protocol  a line that says how it is computed
     per       "view", or "object" for one number over all its views
     package   distribution whose version belongs to the protocol
+    low, high  the least and the greatest value that it can have
     obstacle  function that gives the reason why this machine cannot compute it, or None; a metric that has
               such a function may be absent from tables
     """
@@ -41,6 +42,8 @@ class Metric:
     protocol: str
     per: Literal["view", "object"] = "view"
     package: str | None = None
+    low: float = -1e9
+    high: float = 1e9
     obstacle: Callable[[], str | None] | None = None
 
     @property
@@ -60,6 +63,8 @@ METRICS = [
         better="higher",
         format="{:.2f} dB",
         protocol=f"dB, over all pixels and channels; at most {PSNR_OF_EQUAL_IMAGES:g}, also for equal images",
+        low=0,
+        high=PSNR_OF_EQUAL_IMAGES,
     ),
     Metric(
         name="ssim",
@@ -69,6 +74,8 @@ METRICS = [
         format="{:.3f}",
         protocol=f"Wang et al. 2004: Gaussian window of {WINDOW} pixels, sigma 1.5, mean over RGB channels",
         package="scikit-image",
+        low=-1,
+        high=1,
     ),
     Metric(
         name="flip",
@@ -78,6 +85,8 @@ METRICS = [
         format="{:.3f}",
         protocol="LDR-FLIP (Andersson et al. 2020), mean over pixels, 67 pixels per degree; 0 is best",
         package="flip-evaluator",
+        low=0,
+        high=1,
     ),
     Metric(
         name="lpips",
@@ -87,6 +96,7 @@ METRICS = [
         format="{:.3f}",
         protocol="AlexNet, version 0.1; 0 is best",
         package="lpips",
+        low=0,
         obstacle=obstacle_to_lpips,
     ),
 ]

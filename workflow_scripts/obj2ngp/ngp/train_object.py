@@ -1,6 +1,5 @@
 """One object's training, from its images to the model and the log, with checkpoints between."""
 
-import csv
 import platform
 import time
 
@@ -12,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 import obj2ngp
 from obj2ngp.common.files import atomic_path, printable, set_aside
 from obj2ngp.common.settings import read_mapping
+from obj2ngp.common.tables import write_table
 from obj2ngp.views.reading import read_images
 
 from . import backends
@@ -62,13 +62,6 @@ class Reporter:
                 ),
                 flush=True,
             )
-
-
-def write_log(path, rows):
-    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.DictWriter(file, LOG_COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def versions():
@@ -126,7 +119,8 @@ def train_object(name, renders, settings, backend_name, model, log):
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
                 save_checkpoint(checkpoint, run, key, reporter.rows)
                 saved = time.monotonic()
-    write_log(log, reporter.rows)
+    with atomic_path(log) as temporary:
+        write_table(temporary, LOG_COLUMNS, reporter.rows)
     save_model(
         model,
         run,

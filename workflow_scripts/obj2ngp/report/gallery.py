@@ -5,7 +5,6 @@ a network, may be copied elsewhere, and is taken whole into Snakemake's report. 
 the results themselves under a second name (hard links), so they take no room.
 """
 
-import csv
 import os
 import shutil
 from pathlib import Path
@@ -14,9 +13,10 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from obj2ngp.common.files import UserError, atomic_folder
+from obj2ngp.common.tables import read_table
 from obj2ngp.evaluation.registry import METRICS
 
-from .table import MESH_FIGURES, TRAINING_FIGURES, number, read_objects
+from .table import MESH_FIGURES, TRAINING_FIGURES, read_objects, value_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 TEMPLATE = "gallery.html.jinja"
@@ -48,15 +48,12 @@ def include_result(results, name, file, folder):
 def read_summary(file):
     """{object: {column: text or number}} of a table of summary.py, without its empty cells. Raises UserError.
 
-    A cell that should hold a number and does not counts as empty.
+    A cell that should hold a number and does not counts as empty, a row that is cut off or too long is left out.
     """
-    try:
-        with open(file, newline="", encoding="utf-8") as stream:
-            rows = {row["object"]: row for row in csv.DictReader(stream)}
-    except OSError as error:
-        raise UserError(f"{file}: {error.strerror}") from error
-    except (KeyError, ValueError, csv.Error) as error:
-        raise UserError(f"{file}: not a table of objects") from error
+    table = read_table(file, ["object", "status"], lenient=True)
+    rows = {row["object"]: row for row in table}
+    if len(rows) < len(table):
+        raise UserError(f"{file}: names an object twice")
     numeric = {*(metric.name for metric in METRICS), *TRAINING_FIGURES, *MESH_FIGURES}
     return {name: dict(_cells(row, numeric)) for name, row in rows.items()}
 
@@ -68,7 +65,7 @@ def _cells(row, numeric):
                 yield column, text
             continue
         try:
-            yield column, number(row, column)
+            yield column, value_of(row, column)
         except ValueError:
             continue
 

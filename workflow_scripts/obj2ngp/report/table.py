@@ -8,21 +8,50 @@ The rows of objects that have not changed since are taken from the former table:
 is made anew for each that is added.
 """
 
-import csv
-import json
 import math
 import os
+import stat
 import statistics
+from collections import Counter
 from collections.abc import Callable
 
-from safetensors import SafetensorError, safe_open
-
+from obj2ngp.common.checks import (
+    checked,
+    items,
+    mapping,
+    number,
+    numbers,
+    object_name,
+    open_file,
+    read_json,
+    result_path,
+    text,
+    whole,
+)
 from obj2ngp.common.files import ERROR, UserError, atomic_path
+from obj2ngp.common.tables import read_table, write_table
+from obj2ngp.common.tensor_files import read_header
 from obj2ngp.evaluation.registry import METRICS
 
 TRAINING_FIGURES = ("training_seconds", "steps")
 MESH_FIGURES = ("faces", "vertices")
-MODEL_HEADER = "obj2ngp"  # the key of the model file's JSON
+LONGEST_LOG = 1 << 16  # bytes of a log's end in which the reason of a stop is looked for
+COUNT = whole(0, 1e15)
+LABEL = text(200)
+MODEL = mapping(  # what is shown of a model's header
+    {
+        "training_seconds": number(-1),
+        "steps": COUNT,
+        "backend": LABEL,
+        "device": LABEL,
+        "versions": mapping({}, {"torch": LABEL, "obj2ngp": LABEL}),
+        "resolution": numbers(2, whole(1, 65535)),
+    }
+)
+RECORD = mapping(  # and of the record of its renders
+    {"mesh": mapping(dict.fromkeys(MESH_FIGURES, COUNT)), "versions": mapping({"blender": LABEL})}
+)
+OBJECTS = items(mapping({"object": object_name(), "results": items(result_path(), "results")}), "objects", least=0)
 AVERAGES: dict[str, Callable] = {"(mean)": statistics.fmean, "(median)": statistics.median}
 
 
@@ -30,55 +59,66 @@ class MissingResult(Exception):
     """A result file that is missing or unfit; the message names it."""
 
 
-def number(figures, key):
-    """The number under `key`, which may be text: an int where it is whole. Raises ValueError unless finite."""
+def value_of(row, column, low=-math.inf, high=math.inf):
+    """The number in a cell of a table's row: an int where it is whole. Raises ValueError unless between the bounds."""
     try:
-        value = float(figures[key])
+        value = float(row[column])
     except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not math.isfinite(value):
-        raise ValueError(f"{key} is not a number: {figures[key]!r}")
+        raise ValueError(f"{column} is not a number: {row[column]!r}")
+    if not low <= value <= high:
+        raise ValueError(f"{column} is not between {low:g} and {high:g}: {row[column]!r}")
     return int(value) if value.is_integer() else value
 
 
 def metric_figures(file):
     """Number of views, and what the summary has of each metric, of an object's metrics.csv."""
-    with open(file, newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
+    needed = [metric.name for metric in METRICS if not metric.obstacle]
+    rows = read_table(file, ["object", "view", *needed])
     if not rows:
         raise ValueError("no views")
+    views = Counter(row["view"] for row in rows)
+    for problem in (
+        *(f"view {view!r} stands there {count} times" for view, count in views.items() if count > 1),
+        *(f"of object {row['object']!r}" for row in rows if row["object"] != file.parent.name),
+    ):
+        raise ValueError(problem)
     figures = {"views": len(rows)}
     for metric in METRICS:
-        if metric.name in rows[0] or not metric.obstacle:
-            values = [number(row, metric.name) for row in rows]
+        if metric.name in rows[0]:
+            values = [value_of(row, metric.name, metric.low, metric.high) for row in rows]
             figures.update({column: function(values) for column, function in metric.summary.items()})
     return figures
 
 
 def training_figures(file):
     """What the header of an object's model file says of its training."""
-    with safe_open(file, framework="numpy") as model:
-        header = json.loads((model.metadata() or {})[MODEL_HEADER])
-    width, height = header["resolution"]
-    versions = dict(header["versions"])
+    header, _ = read_header(file, MODEL)
     return {
-        **{name: number(header, name) for name in TRAINING_FIGURES},
+        **{name: _whole_if_it_is(header[name]) for name in TRAINING_FIGURES},
         **{name: header[name] for name in ("backend", "device")},
-        **{name: versions.get(name) for name in ("torch", "obj2ngp")},
-        "resolution": f"{width}x{height}",
+        **{name: header["versions"].get(name) for name in ("torch", "obj2ngp")},
+        "resolution": "{:.0f}x{:.0f}".format(*header["resolution"]),
     }
 
 
 def render_figures(file):
     """What the record of an object's renders says of its mesh."""
-    record = json.loads(file.read_text(encoding="utf-8"))
-    figures = {name: number(record["mesh"], name) for name in MESH_FIGURES}
+    record = read_json(file, RECORD)
+    figures = {name: int(record["mesh"][name]) for name in MESH_FIGURES}
     return {"blender": record["versions"]["blender"], **figures}
 
 
+def _whole_if_it_is(value):
+    return int(value) if value == int(value) else value
+
+
 def no_figures(file):
-    """Nothing, of a file that need only be there."""
-    file.stat()
+    """Nothing, of a file that need only be there, and hold something."""
+    found = file.stat()
+    if not stat.S_ISREG(found.st_mode) or not found.st_size:
+        raise ValueError("empty, or no file")
     return {}
 
 
@@ -92,23 +132,32 @@ READERS = {
 def figures_of(folder, file):
     """What the result `file` of an object's folder says. Raises MissingResult."""
     try:
+        if not os.path.lexists(folder / file):
+            raise MissingResult(f"{file}: missing")
         return READERS.get(file, no_figures)(folder / file)
-    except FileNotFoundError as error:
-        raise MissingResult(f"{file}: missing") from error
-    except KeyError as error:
-        raise MissingResult(f"{file}: no {error}") from error
-    except (OSError, ValueError, TypeError, csv.Error, SafetensorError) as error:
-        reason = str(error) or type(error).__name__
-        raise MissingResult(f"{file}: {reason.splitlines()[0]}") from error
+    except UserError as error:
+        raise MissingResult(str(error).replace(f"{folder / file}", file, 1)) from error
+    except (OSError, ValueError) as error:
+        raise MissingResult(f"{file}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def stop_reason(logs, name):
     """The error message with which one of an object's programs stopped, or None."""
     for log in sorted((logs / name).glob("*.log")):
-        for line in reversed(log.read_text(encoding="utf-8", errors="replace").splitlines()):
+        for line in reversed(_end(log).split("\n")):
             if line.startswith(ERROR):
                 return line[len(ERROR) :].removeprefix(f"object {name}: ")
     return None
+
+
+def _end(log):
+    """The last LONGEST_LOG bytes of a file as text, nothing of what is no file."""
+    try:
+        with open_file(log) as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LONGEST_LOG))
+            return file.read(LONGEST_LOG).decode("utf-8", errors="replace")
+    except (OSError, UserError):
+        return ""
 
 
 def object_row(results, logs, name, files):
@@ -137,18 +186,17 @@ def former_rows(table, results, objects):
     """
     try:
         begun = table.stat().st_mtime
-        with open(table, newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
+        rows = read_table(table, ["object", "status"])
         if not rows or list(rows[0]) != columns(rows[:1]):
             return {}
-        numbers = {"views", *averaged_columns()}
+        numeric = {"views", *averaged_columns()}
         wanted = ((row, objects[row["object"]]) for row in rows if row["status"] == "ok" and row["object"] in objects)
         return {
-            row["object"]: {key: number(row, key) if key in numbers else row[key] for key in row if row[key]}
+            row["object"]: {key: value_of(row, key) if key in numeric else row[key] for key in row if row[key]}
             for row, files in wanted
             if _last_change(os.path.join(results, row["object"]), files) < begun
         }
-    except (OSError, ValueError, csv.Error):  # there is none, or somebody has edited it
+    except (OSError, ValueError, UserError):  # there is none, or somebody has edited it
         return {}
 
 
@@ -207,13 +255,12 @@ def columns(rows):
 
 def read_objects(file):
     """The objects of a table with the columns object and results: {name: [result files]}. Raises UserError."""
-    try:
-        with open(file, newline="", encoding="utf-8") as stream:
-            return {row["object"]: row["results"].split() for row in csv.DictReader(stream, delimiter="\t")}
-    except OSError as error:
-        raise UserError(f"{file}: {error.strerror}") from error
-    except (AttributeError, KeyError, ValueError, csv.Error) as error:
-        raise UserError(f"{file}: not a table of objects and their results") from error
+    rows = [{**row, "results": row["results"].split()} for row in read_table(file, ["object", "results"], "\t")]
+    checked(rows, OBJECTS, file)
+    objects = {row["object"]: row["results"] for row in rows}
+    if len(objects) < len(rows):
+        raise UserError(f"{file}: names an object twice")
+    return objects
 
 
 def write_summary(results, logs, objects, out):
@@ -223,11 +270,8 @@ def write_summary(results, logs, objects, out):
         temporary.touch()
         begun = temporary.stat().st_mtime_ns
         rows = summarise(results, logs, objects, former_rows(out, results, objects))
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns(rows), lineterminator="\n")
-            writer.writeheader()
-            for row in rows:
-                writer.writerow({key: shown(cell) if isinstance(cell, float) else cell for key, cell in row.items()})
+        shown_rows = ({k: shown(c) if isinstance(c, float) else c for k, c in row.items()} for row in rows)
+        write_table(temporary, columns(rows), shown_rows)
         os.utime(temporary, ns=(begun, begun))
     for row in rows[: -len(AVERAGES)]:
         if row["status"] != "ok":
