@@ -2,13 +2,14 @@
 
 OBJECT_TABLE = f"{RESULTS}/objects.tsv"
 SUMMARY = f"{RESULTS}/summary.csv"
+FAILURES = f"{RESULTS}/failures.csv"
 GALLERY = f"{RESULTS}/gallery"
 
 # The commands of the rules, which are also run when some objects stopped.
 SUMMARISE = program(
     "summary",
     *("--results", RESULTS, "--logs", "logs", "--objects", OBJECT_TABLE),
-    *("--out", SUMMARY),
+    *("--out", SUMMARY, "--failures", FAILURES),
 )
 SHOW = program(
     "gallery",
@@ -41,6 +42,7 @@ rule summary:
         stamps,
     output:
         report(ensure(update(SUMMARY), non_empty=True), category="Numbers"),
+        FAILURES,
     log:
         "logs/summary.log",
     benchmark:

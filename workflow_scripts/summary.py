@@ -15,13 +15,14 @@ def parse(argv):
     parser.add_argument("--logs", type=Path, required=True, help="folder of the objects' logs")
     parser.add_argument("--objects", type=Path, required=True, help="table of the objects (.tsv)")
     parser.add_argument("--out", type=Path, required=True, help="table to write (.csv)")
+    parser.add_argument("--failures", type=Path, help="table to write of the jobs that stopped, and why (.csv)")
     return parser.parse_args(argv)
 
 
 def main(argv):
     """Gather as `argv` says. Raises UserError."""
     options = parse(argv)
-    write_summary(options.results, options.logs, options.objects, options.out)
+    write_summary(options.results, options.logs, options.objects, options.out, options.failures)
 
 
 if __name__ == "__main__":

@@ -72,6 +72,22 @@ def read_record(path):
     return record
 
 
+def may_run(record):
+    """Whether the job of a ``record`` has not ended and, for all that can be seen on this machine, still runs."""
+    process = record.get("process")
+    if record["state"] != RUNNING or not isinstance(process, dict):
+        return False
+    if process.get("host") != socket.gethostname():
+        return True
+    try:
+        os.kill(int(process["pid"]), 0)
+    except PermissionError:  # it is another user's
+        return True
+    except (ProcessLookupError, KeyError, ValueError, TypeError):
+        return False
+    return True
+
+
 def write_record(path, record):
     """Write ``record`` to the file ``path``. Raises UserError."""
     try:
@@ -235,20 +251,8 @@ class Provenance:
         """Why the job has not succeeded, in words; None where it has."""
         record = self.records[job]
         if record["state"] == RUNNING:
-            return "was killed" if self._has_ended(record) else "has not ended"
+            return "has not ended" if may_run(record) else "was killed"
         return None if record["state"] == OK else f"stopped: {record.get('reason')}"
-
-    def _has_ended(self, record):
-        process = record.get("process") or {}
-        if process.get("host") != socket.gethostname():
-            return False
-        try:
-            os.kill(int(process["pid"]), 0)
-        except (ProcessLookupError, KeyError, ValueError, TypeError):
-            return True
-        except PermissionError:
-            return False
-        return False
 
     def outdated(self, job):
         """Why the job's results are none, or are made from results that are no longer there; None where all is well.

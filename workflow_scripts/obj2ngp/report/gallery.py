@@ -16,6 +16,7 @@ from obj2ngp.common.files import UserError, atomic_folder
 from obj2ngp.common.tables import read_table
 from obj2ngp.evaluation.registry import METRICS
 
+from .outcomes import Outcomes
 from .table import MESH_FIGURES, TRAINING_FIGURES, read_objects, value_of
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -81,13 +82,15 @@ def facts(figures):
 
 def card(name, figures, results, folder):
     """What the page shows of one object, whose `figures` are its row of the summary."""
-    links = {label: include_result(results, name, file, folder) for label, file in LINKS.items()}
+    outcomes = Outcomes(results, results, name) if figures.get("status") != "ok" else None
+    shown = {file for file in (TURNTABLE, *LINKS.values()) if outcomes is None or not outcomes.outdated(Path(file))}
+    links = {label: include_result(results, name, file, folder) for label, file in LINKS.items() if file in shown}
     return {
         "status": "not in the summary",
         **figures,
         "name": name,
         "facts": list(facts(figures)),
-        "turntable": include_result(results, name, TURNTABLE, folder),
+        "turntable": include_result(results, name, TURNTABLE, folder) if TURNTABLE in shown else None,
         "links": {label: link for label, link in links.items() if link},
     }
 

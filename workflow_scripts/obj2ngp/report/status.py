@@ -5,7 +5,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from .table import MissingResult, figures_of, read_objects, stop_reason
+from .outcomes import Outcomes
+from .table import MissingResult, figures_of, read_objects
 
 WINDOW = 3600.0  # seconds of the past whose finished objects tell the speed
 REASONS = 5  # of failed objects that are shown, the commonest first
@@ -58,13 +59,16 @@ def read_status(results, logs, objects):
     status, psnrs = Status(), []
     for name, files in read_objects(objects).items():
         status.total += 1
-        folder = results / name
+        folder, outcomes = results / name, Outcomes(results, logs, name)
+        failure = next(outcomes.failures(), None)
         try:
+            if failure:
+                raise FileNotFoundError
             status.finished.append(max((folder / file).stat().st_mtime for file in files))
         except FileNotFoundError:
-            reason = stop_reason(logs, name)
-            if reason:
-                status.reasons[reason.split(": ", 1)[-1]] += 1  # without the file, which is each object's own
+            failure = failure or outcomes.last_words()
+            if failure:
+                status.reasons[failure.reason.split(": ", 1)[-1]] += 1  # without the file, which is each object's own
             else:
                 status.stages[next((STAGES[file] for file in STAGES if (folder / file).exists()), WAITING)] += 1
             continue

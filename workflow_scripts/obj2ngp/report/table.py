@@ -2,7 +2,7 @@
 
 One row an object, then a row of means and one of medians, named "(mean)" and "(median)". The column
 `status` is "ok", or says why a program stopped, or else names the files that are missing or unfit; what
-such a file would have said is then empty, and the object counts in no mean.
+such a file would have said is then empty, and so is what was made before that; the object counts in no mean.
 
 The rows of objects that have not changed since are taken from the former table: that of tens of thousands of objects
 is made anew for each that is added.
@@ -14,6 +14,7 @@ import stat
 import statistics
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 from obj2ngp.common.checks import (
     checked,
@@ -22,20 +23,21 @@ from obj2ngp.common.checks import (
     number,
     numbers,
     object_name,
-    open_file,
     read_json,
     result_path,
     text,
     whole,
 )
-from obj2ngp.common.files import ERROR, UserError, atomic_path
+from obj2ngp.common.files import UserError, atomic_path
+from obj2ngp.common.provenance import FOLDER
 from obj2ngp.common.tables import read_table, write_table
 from obj2ngp.common.tensor_files import read_header
 from obj2ngp.evaluation.registry import METRICS
 
+from .outcomes import Failure, Outcomes, write_failures
+
 TRAINING_FIGURES = ("training_seconds", "steps")
 MESH_FIGURES = ("faces", "vertices")
-LONGEST_LOG = 1 << 16  # bytes of a log's end in which the reason of a stop is looked for
 COUNT = whole(0, 1e15)
 LABEL = text(200)
 MODEL = mapping(  # what is shown of a model's header
@@ -141,35 +143,21 @@ def figures_of(folder, file):
         raise MissingResult(f"{file}: {getattr(error, 'strerror', None) or error}") from error
 
 
-def stop_reason(logs, name):
-    """The error message with which one of an object's programs stopped, or None."""
-    for log in sorted((logs / name).glob("*.log")):
-        for line in reversed(_end(log).split("\n")):
-            if line.startswith(ERROR):
-                return line[len(ERROR) :].removeprefix(f"object {name}: ")
-    return None
-
-
-def _end(log):
-    """The last LONGEST_LOG bytes of a file as text, nothing of what is no file."""
-    try:
-        with open_file(log) as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - LONGEST_LOG))
-            return file.read(LONGEST_LOG).decode("utf-8", errors="replace")
-    except (OSError, UserError):
-        return ""
-
-
 def object_row(results, logs, name, files):
     """The row of one object that should have the result `files`; `status` says why some cells are empty."""
-    row, problems = {"object": name, "status": "ok"}, []
+    row, problems, outcomes = {"object": name, "status": "ok"}, [], Outcomes(results, logs, name)
     for file in all_files(files):
+        if outcomes.outdated(Path(file)):
+            problems.append(f"{file}: outdated")
+            continue
         try:
             row.update(figures_of(results / name, file))
         except MissingResult as problem:
             problems.append(str(problem))
-    if problems:
-        row["status"] = stop_reason(logs, name) or "; ".join(problems)
+    failures = list(outcomes.failures())
+    if problems or failures:
+        words = filter(None, [outcomes.last_words()] if not failures else failures)
+        row["status"] = "; ".join(dict.fromkeys(each.reason for each in words)) or "; ".join(problems)
     return {key: float(shown(cell)) if isinstance(cell, float) else cell for key, cell in row.items()}
 
 
@@ -203,9 +191,13 @@ def former_rows(table, results, objects):
 def _last_change(folder, files):
     """When an object's files, or the folders that they lie in, changed; never (infinity) if one is missing."""
     paths = [os.path.join(folder, file) for file in all_files(files)]
+    parents = {os.path.dirname(path) for path in paths}
+    records = os.path.join(folder, FOLDER)
     try:
         times = [os.stat(path).st_mtime for path in paths]
-        return max(times + [os.stat(parent).st_ctime for parent in {os.path.dirname(path) for path in paths}])
+        if os.path.exists(records):
+            parents.add(records)
+        return max(times + [os.stat(parent).st_ctime for parent in parents])
     except OSError:
         return math.inf
 
@@ -263,8 +255,20 @@ def read_objects(file):
     return objects
 
 
-def write_summary(results, logs, objects, out):
-    """Write the table of the objects in the file `objects`; print what is not ok. Raises UserError."""
+def failures_of(results, logs, rows):
+    """The Failure of each job of the objects in `rows` that did not succeed, or what else is wrong with the object."""
+    for row in rows:
+        if row["status"] != "ok":
+            outcomes = Outcomes(results, logs, row["object"])
+            last = outcomes.last_words() or Failure(row["object"], "", row["status"], "")
+            yield from list(outcomes.failures()) or [last]
+
+
+def write_summary(results, logs, objects, out, failures=None):
+    """Write the table of the objects in the file `objects`, and that of what stopped; print it. Raises UserError.
+
+    out, failures  Paths of the tables; None: no table of failures
+    """
     objects = read_objects(objects)
     with atomic_path(out) as temporary:
         temporary.touch()
@@ -273,6 +277,8 @@ def write_summary(results, logs, objects, out):
         shown_rows = ({k: shown(c) if isinstance(c, float) else c for k, c in row.items()} for row in rows)
         write_table(temporary, columns(rows), shown_rows)
         os.utime(temporary, ns=(begun, begun))
+    if failures is not None:
+        write_failures(failures, failures_of(results, logs, rows[: -len(AVERAGES)]))
     for row in rows[: -len(AVERAGES)]:
         if row["status"] != "ok":
             print(f"{row['object']}: {row['status']}")

@@ -18,7 +18,14 @@ from obj2ngp.common.settings import setting
 
 NAME = re.compile(r"\w[\w.+-]*")  # letters and digits of any script, and _
 LONGEST_NAME = 200  # bytes; file systems allow 255, and temporary siblings are a little longer
-RESERVED = {"collection", "gallery", "objects.tsv", "slices", "summary.csv"}  # what else lies in the results folder
+RESERVED = {
+    "failures.csv",
+    "collection",
+    "gallery",
+    "objects.tsv",
+    "slices",
+    "summary.csv",
+}  # what else lies in the results folder
 
 SYNSET = re.compile(r"\d{8}")
 RELEASE = re.compile(r"ShapeNetCore\.v\d.*", re.IGNORECASE)
