@@ -6,6 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from snakemake.cli import get_argument_parser
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
@@ -31,7 +32,7 @@ from obj2ngp.workflow.configuration import Settings
 from obj2ngp.workflow.gpus import CARDS, JOBS_PER_CARD, visible_gpus
 from obj2ngp.workflow.objects import NAME, find_objects
 from obj2ngp.workflow.slices import NAME as SLICE
-from obj2ngp.workflow.slices import Slices
+from obj2ngp.workflow.slices import Slices, choice
 from obj2ngp.workflow.workers import IDLE
 
 # Snakemake keeps the many thousand jobs that it makes; looking for garbage among them takes a seventh of its time.
@@ -41,13 +42,25 @@ gc.set_threshold(100_000)
 own_path = [str(Path(sys.executable).parent), *os.get_exec_path()]
 os.environ.update(PATH=os.pathsep.join(own_path))
 
+
+
+def needed_objects(configuration):
+    """The objects that this run can need, by what its command line asks for: Snakemake itself tells only later."""
+    wanted = None
+    if Path(sys.argv[0]).stem in ("snakemake", "__main__"):  # not run by a program
+        line = get_argument_parser().parse_args(sys.argv[1:])
+        jobs = [job.wildcards_dict for job in line.target_jobs]
+        wanted = choice(line.targets, jobs, configuration.project.results)
+    return find_objects(configuration.objects, wanted)
+
+
 try:
-    SETTINGS = Settings(config, find_objects)
+    SETTINGS = Settings(config, needed_objects)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
 OBJECTS = SETTINGS.objects
-SLICES = Slices(OBJECTS)
+SLICES = Slices(OBJECTS, OBJECTS.total)
 PROJECT = SETTINGS.configuration.project
 RESULTS = PROJECT.results
 STAMP = f"{RESULTS}/slices/{{slice}}"  # says that the objects of a slice have all of their results

@@ -10,8 +10,6 @@ rule render_test:
         images=directory(result("test")),
     log:
         "logs/{object}/render_views.log",
-    benchmark:
-        "logs/{object}/render_views.benchmark.tsv"
     conda:
         TRAINER_ENVIRONMENT
     threads: cores
@@ -41,8 +39,6 @@ rule metrics:
         protocol=ensure(result("metrics.json"), non_empty=True),
     log:
         "logs/{object}/metrics.log",
-    benchmark:
-        "logs/{object}/metrics.benchmark.tsv"
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -66,8 +62,6 @@ rule orbit:
         video=ensure(result("orbit.mp4"), non_empty=True),
     log:
         "logs/{object}/orbit.log",
-    benchmark:
-        "logs/{object}/orbit.benchmark.tsv"
     conda:
         TRAINER_ENVIRONMENT
     threads: cores

@@ -22,8 +22,6 @@ rule export:
         files=directory(result("export/{format}")),
     log:
         "logs/{object}/export_{format}.log",
-    benchmark:
-        "logs/{object}/export_{format}.benchmark.tsv"
     conda:
         "../envs/export.yaml"
     threads: 2

@@ -10,8 +10,6 @@ rule render:
         transforms=ensure(result("renders/transforms_{split}.json"), non_empty=True),
     log:
         "logs/{object}/render_{split}.log",
-    benchmark:
-        "logs/{object}/render_{split}.benchmark.tsv"
     conda:
         "../envs/blender.yaml"
     threads: 2

@@ -11,8 +11,6 @@ rule train:
         log=ensure(result("training.csv"), non_empty=True),
     log:
         "logs/{object}/train.log",
-    benchmark:
-        "logs/{object}/train.benchmark.tsv"
     conda:
         TRAINER_ENVIRONMENT
     threads: cores

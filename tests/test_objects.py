@@ -128,6 +128,12 @@ def test_excluded_objects_are_left_out_unchecked(tmp_path):
     refused({**source, "exclude": ["chair", "broken"]}, "no object")
 
 
+def test_objects_that_a_run_does_not_need_are_counted_and_left_unchecked(tmp_path):
+    source = write_table(tmp_path, ("chair", touch(tmp_path / "chair.obj")), ("broken", "none.obj"), ("cow", "no.obj"))
+    found = objects.find_objects(from_mapping(Objects, {**source, "exclude": ["cow"]}), lambda name: name == "chair")
+    assert list(found) == ["chair"] and found.total == 2
+
+
 # Folders
 
 

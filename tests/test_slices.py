@@ -3,7 +3,7 @@
 import pytest
 
 from obj2ngp.common.files import UserError
-from obj2ngp.workflow.slices import LARGEST, Slices
+from obj2ngp.workflow.slices import LARGEST, Slices, choice
 
 NAMES = [f"02958343-{number:05}" for number in range(5000)]
 
@@ -44,3 +44,38 @@ def test_the_smallest_slices_are_those_of_which_larger_ones_consist():
 def test_a_slice_that_does_not_exist_is_refused():
     with pytest.raises(UserError, match="there is no slice 9-of-8"):
         Slices(NAMES).objects("9-of-8")
+
+
+def test_slices_are_the_same_where_only_the_objects_of_one_are_known():
+    slices = Slices(NAMES)
+    [part, *_] = slices.parts("1-of-2")
+    known = Slices(slices.objects("1-of-2"), len(NAMES))
+    assert known.parts("1-of-2") == slices.parts("1-of-2")
+    assert known.objects(part) == slices.objects(part)
+
+
+@pytest.mark.parametrize(
+    "targets, jobs, wanted",
+    [
+        (["results/slices/1-of-2"], [], ["1-of-2"]),
+        (["results/slices/1-of-4", "results/slices/3-of-4"], [], ["1-of-4", "3-of-4"]),
+        (["results/a/orbit.gif"], [], ["a"]),
+        ([], [{"object": "a", "split": "val"}, {"object": "b"}], ["a", "b"]),
+        ([], [], None),
+        (["all"], [], None),
+        (["results/a/orbit.gif", "objects"], [], None),
+        (["results/summary.csv"], [], None),
+        (["results/gallery/index.html"], [], None),
+        ([], [{"object": "a"}, {}], None),
+        ([], [{"slice": "1-of-2"}], None),
+    ],
+)
+def test_a_run_is_told_which_objects_it_can_need(targets, jobs, wanted):
+    chosen = choice(targets, jobs, "results")
+    if wanted is None:
+        assert chosen is None
+        return
+    slices = [slice for slice in wanted if "-of-" in slice]
+    names = ["a", "b", *NAMES]
+    in_slices = [name for slice in slices for name in Slices(names).objects(slice)]
+    assert {name for name in names if chosen(name)} == set(in_slices or wanted)

@@ -167,7 +167,7 @@ class Settings:
 
     `values` is the configuration as Snakemake reads it. Whatever is wrong in it, or in an override, is a UserError
     here and now. Objects with the same overrides share what is resolved, so that thousands of objects cost next to
-    nothing. `find_objects` makes the dict of objects from the section `objects`.
+    nothing. `find_objects` makes the dict of objects of the Configuration, or of those of them that are needed.
     """
 
     def __init__(self, values, find_objects):
@@ -176,7 +176,7 @@ class Settings:
         blender = self.configuration.render.blender
         if blender != AUTO and shutil.which(blender) is None:
             raise UserError(f"configuration: {BLENDER}: there is no executable {blender}")
-        self.objects = find_objects(self.configuration.objects)
+        self.objects = find_objects(self.configuration)
         self._resolved = {(): shared}
         for item in self.objects.values():
             if item.overrides not in self._resolved:

@@ -78,8 +78,8 @@ class Object:
     overrides: tuple = ()
 
 
-def find_objects(source):
-    """The objects, as a dict by name, of the `Objects` in `source`. Relative paths start at the working directory."""
+def find_objects(source, wanted=None):
+    """The objects that `source` (Objects) names, as `Found`. Relative paths start at the working directory."""
     readers = {"table": read_table, "folder": scan_folder, "shapenet": scan_shapenet}
     named = [kind for kind in readers if getattr(source, kind) is not None]
     if not named:
@@ -91,14 +91,49 @@ def find_objects(source):
         raise UserError(f"objects: name one of {', '.join(readers)}, not {' and '.join(named)} (null unsets one)")
     [kind] = named
     value = getattr(source, kind)
-    found = list(readers[kind](value))
-    excluded = _names(source.exclude, "objects.exclude") or set()
-    for name in sorted(excluded - {item.name for item in found}):
-        raise UserError(f"objects.exclude: there is no object {name}")
-    objects = _checked(item for item in found if item.name not in excluded)
-    if not objects:
+    found = Found(wanted)
+    found.add(readers[kind](value), _names(source.exclude, "objects.exclude") or set())
+    if not found.total:
         raise UserError(f"objects.{kind}: no object in {value.root if kind == 'shapenet' else value}")
-    return objects
+    return found
+
+
+class Found(dict):
+    """Objects by name, each of which is known to be good.
+
+    `wanted` tells by its name whether a run needs an object, so that a machine which makes a slice of very many need
+    not look at the others' files; None: it needs all. `total` counts the others, too.
+    """
+
+    def __init__(self, wanted=None):
+        super().__init__()
+        self.total = 0
+        self._wanted = wanted
+        self._paths = {}
+
+    def add(self, found, excluded):
+        """Take the Objects of `found` whose names are not in `excluded`, in which no other name may be."""
+        missing, chosen = set(excluded), []
+        for item in found:
+            missing.discard(item.name)
+            if item.name not in excluded:
+                self.total += 1
+                if self._wanted is None or self._wanted(item.name):
+                    chosen.append(item)
+        for name in sorted(missing):
+            raise UserError(f"objects.exclude: there is no object {name}")
+        for item in chosen:
+            self._add(item)
+
+    def _add(self, item):
+        _check_name(item)
+        _check_path(item)
+        twin = self.setdefault(item.name, item)
+        if twin is not item:
+            raise UserError(f"object {item.name}: two objects have this name: {twin.path} and {item.path}")
+        first = self._paths.setdefault(os.path.abspath(item.path), item.name)
+        if first != item.name:
+            raise UserError(f"object {item.name}: {item.path} is already the file of object {first}")
 
 
 def read_table(table):
@@ -109,18 +144,22 @@ def read_table(table):
     """
     try:
         with open(table, newline="", encoding="utf-8-sig") as file:
-            lines = [(n, row) for n, row in enumerate(csv.reader(file, delimiter="\t"), 1) if row]
+            yield from _objects_of(table, enumerate(csv.reader(file, delimiter="\t"), 1))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"objects.table: cannot read {table}: {error}") from error
-    rows = [(n, [cell.strip() for cell in row]) for n, row in lines if not row[0].startswith("#")]
-    rows = [(n, row) for n, row in rows if any(row)]
-    header = rows[0][1] if rows else []
+
+
+def _objects_of(table, lines):
+    """The objects of the numbered `lines` (lists of cells) of a table. They are read one by one: there may be many."""
+    stripped = ((n, [cell.strip() for cell in row]) for n, row in lines if row and not row[0].startswith("#"))
+    rows = ((n, row) for n, row in stripped if any(row))
+    _, header = next(rows, (0, []))
     for column in ("object", "path"):
         if header.count(column) != 1:
             raise UserError(f"{table}: the header needs one tab-separated column '{column}'")
     if len(set(header)) != len(header):
         raise UserError(f"{table}: the header names a column twice: {', '.join(header)}")
-    for number, row in rows[1:]:
+    for number, row in rows:
         if len(row) != len(header):
             raise UserError(f"{table}, line {number}: {len(row)} cells, {len(header)} in the header")
         cells = dict(zip(header, row, strict=True))
@@ -238,21 +277,6 @@ def _is_model_file(name):
 
 def _refuse(error):
     raise UserError(f"objects.folder: cannot read {error.filename}: {error.strerror}") from error
-
-
-def _checked(found):
-    """`found` as a dict by name, once every name and path is known to be good."""
-    objects, paths = {}, {}
-    for item in found:
-        _check_name(item)
-        _check_path(item)
-        twin = objects.setdefault(item.name, item)
-        if twin is not item:
-            raise UserError(f"object {item.name}: two objects have this name: {twin.path} and {item.path}")
-        first = paths.setdefault(os.path.abspath(item.path), item.name)
-        if first != item.name:
-            raise UserError(f"object {item.name}: {item.path} is already the file of object {first}")
-    return objects
 
 
 def _check_name(item):

@@ -7,10 +7,14 @@ slices of 16.
 
 import functools
 import hashlib
+import re
 from collections import defaultdict
 
 from obj2ngp.common.files import UserError
 
+from .objects import RESERVED
+
+FOLDER = "slices"  # in the folder of the results
 NAME = r"[1-9]\d*-of-[1-9]\d*"
 # Objects, on average, in a slice whose objects Snakemake sees: it compares the results of all of them with each other.
 LARGEST = 128
@@ -22,12 +26,13 @@ def place(name):
 
 
 class Slices:
-    """The slices of the objects `names`."""
+    """The slices of `total` objects, of which `names` are known; None: of all that are known."""
 
-    def __init__(self, names):
+    def __init__(self, names, total=None):
         self._places = {name: place(name) for name in names}
+        total = len(self._places) if total is None else total
         self._count = 1
-        while self._count * LARGEST < len(self._places):
+        while self._count * LARGEST < total:
             self._count *= 2
 
     def smallest(self):
@@ -57,6 +62,37 @@ class Slices:
         for name, at in self._places.items():
             found[int(at * count) + 1].append(name)
         return found
+
+
+def choice(targets, jobs, results):
+    """Which objects a run can need, as a test of names; None: all, or it cannot be told from what the run is to make.
+
+    targets  files and rules, as on the command line
+    jobs     wildcards (dicts) of single jobs to run: what each job on a cluster gets
+    results  folder of the results
+    """
+    slices, names = [], set()
+    for target in targets:
+        folder, _, rest = target.removeprefix(f"{results}/").partition("/")
+        if not target.startswith(f"{results}/") or not rest:
+            return None
+        if folder == FOLDER and re.fullmatch(NAME, rest):
+            slices.append(_numbers(rest))
+        elif folder in RESERVED:
+            return None
+        else:
+            names.add(folder)
+    for wildcards in jobs:
+        if "object" not in wildcards:
+            return None
+        names.add(wildcards["object"])
+    if not slices and not names:
+        return None
+
+    def wanted(name):
+        return name in names or any(int(place(name) * count) + 1 == index for index, count in slices)
+
+    return wanted
 
 
 def _numbers(slice):
