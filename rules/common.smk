@@ -43,7 +43,6 @@ own_path = [str(Path(sys.executable).parent), *os.get_exec_path()]
 os.environ.update(PATH=os.pathsep.join(own_path))
 
 
-
 def needed_objects(configuration):
     """The objects that this run can need, by what its command line asks for: Snakemake itself tells only later."""
     wanted = None
