@@ -4,6 +4,7 @@ import gc
 import os
 import shlex
 import sys
+import time
 from pathlib import Path
 
 from snakemake.cli import get_argument_parser
@@ -19,9 +20,9 @@ if not (HOME / "workflow_scripts").is_dir():
 sys.path.insert(0, str(HOME / "workflow_scripts"))
 
 from obj2ngp.common.files import UserError
-from obj2ngp.common.provenance import FOLDER, Provenance, parameters
+from obj2ngp.common.provenance import FOLDER, RUN, Provenance, parameters
 from obj2ngp.common.settings import AUTO
-from obj2ngp.common.worker import OWNER
+from obj2ngp.common.runtime import OWNER
 from obj2ngp.evaluation import METHOD as METRICS_METHOD
 from obj2ngp.exports.registry import FORMATS
 from obj2ngp.ngp.config import METHOD as TRAIN_METHOD
@@ -30,7 +31,9 @@ from obj2ngp.scene.settings import METHOD as RENDER_METHOD
 from obj2ngp.scene.settings import SPLITS
 from obj2ngp.workflow.configuration import Settings
 from obj2ngp.workflow.gpus import CARDS, JOBS_PER_CARD, visible_gpus
+from obj2ngp.workflow.limits import PATIENCE
 from obj2ngp.workflow.objects import NAME, find_objects
+from obj2ngp.workflow.running import Running
 from obj2ngp.workflow.slices import NAME as SLICE
 from obj2ngp.workflow.slices import Slices, choice
 from obj2ngp.workflow.workers import IDLE
@@ -77,6 +80,8 @@ if GPUS and workflow.local_exec:
 os.environ.update(
     {
         OWNER: str(os.getpid()),
+        RUN: os.environ.get(RUN) or f"{os.getpid()}-{time.time():.6f}",
+        PATIENCE: str(PROJECT.patience),
         IDLE: str(PROJECT.worker_idle if PROJECT.workers else 0),
         CARDS: ",".join(GPUS),
         JOBS_PER_CARD: str(PROJECT.jobs_per_gpu),
@@ -103,7 +108,7 @@ def program(name, *arguments, runner=("python",)):
 
 def launched(command, gpus=0):
     """The command that runs `command` where and how launch.py has it, `gpus` (0 or 1) as a format or number."""
-    return f"{program('launch', runner=('python', '-E', '-S'))} {gpus} {command}"
+    return f"{program('launch', runner=('python', '-E', '-S'))} {gpus} {{resources.runtime}} {command}"
 
 
 def render_program():
@@ -181,6 +186,23 @@ def parameters_of(name, wildcards):
 
 
 @functools.lru_cache(maxsize=None)
+def running():
+    """This Snakemake's hold on the project, for as long as it runs; a lock that a killed one left is taken away."""
+    hold, persistence = Running(".snakemake"), workflow.persistence
+    locked = any(persistence._read_locks())
+    if locked and hold.is_stale() and workflow.execution_settings.lock:
+        logger.info("Unlocking: the Snakemake that locked this folder has ended.")
+        persistence.unlock()
+        os.makedirs(
+            ".snakemake/locks", exist_ok=True
+        )  # unlocking takes the folder along, locking wants it
+        locked = False
+    if not locked:
+        hold.sign()
+    return hold
+
+
+@functools.lru_cache(maxsize=None)
 def tell(message):
     """Print a message once, if it is among the first few."""
     told = tell.cache_info().misses
@@ -196,6 +218,8 @@ def fit(name):
 
     def force_if_stale(wildcards):
         if workflow.is_main_process:
+            if not workflow.dryrun:
+                running()
             job = JOBS.get(name, name).format(**wildcards)
             records = provenance(wildcards.object)
             reason = job in records.records and records.stale(

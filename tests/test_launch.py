@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from obj2ngp.common.provenance import read_record
+
 PROGRAM = Path(__file__).resolve().parents[1] / "workflow_scripts" / "launch.py"
 
 
@@ -16,7 +18,7 @@ def start(tmp_path):
     """Start a command on `count` of the GPUs in `visible`; what still runs at the end is killed."""
     started = []
 
-    def run(count, *command, visible="0,1", **variables):
+    def run(count, *command, visible="0,1", minutes=10, **variables):
         inherited = {key: value for key, value in os.environ.items() if key != "SLURM_JOB_ID"}
         environment = {
             **inherited,
@@ -25,7 +27,7 @@ def start(tmp_path):
             "CUDA_VISIBLE_DEVICES": visible,
             **variables,
         }
-        arguments = [sys.executable, "-E", "-S", PROGRAM, str(count), *command]
+        arguments = [sys.executable, "-E", "-S", PROGRAM, str(count), str(minutes), *command]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         started.append(subprocess.Popen(arguments, env=environment, **pipes))
         return started[-1]
@@ -76,8 +78,12 @@ def test_the_cards_that_snakemake_names_are_used(start):
 
 
 def test_waiting_says_for_what(start):
-    assert start(1, *HOLD, visible="0").stdout.readline() == "0\n"
-    assert start(1, *HOLD, visible="0").stderr.readline() == "waiting for room on GPU 0\n"
+    first = start(1, *HOLD, visible="0")
+    assert first.stdout.readline() == "0\n"
+    assert (
+        start(1, *HOLD, visible="0").stderr.readline()
+        == f"waiting for room on GPU 0, which processes {first.pid} have\n"
+    )
 
 
 def test_jobs_on_one_card_compute_one_after_another(start, tmp_path):
@@ -93,3 +99,58 @@ def test_jobs_on_one_card_compute_one_after_another(start, tmp_path):
     jobs = [start(1, sys.executable, "-c", code, visible="0", **programs) for _ in range(3)]
     assert [job.wait(60) for job in jobs] == [0, 0, 0]
     assert (tmp_path / "turns").read_text() == "begin\nend\n" * 15
+
+
+def test_a_job_ends_with_its_snakemake(start):
+    owner = subprocess.Popen(["sleep", "60"])
+    job = start(0, *HOLD, OBJ2NGP_OWNER=str(owner.pid))
+    job.stdout.readline()
+    owner.kill()
+    owner.wait()
+    assert job.wait(10) == -signal.SIGKILL
+    assert job.communicate()[1] == "error: the job was killed, since Snakemake ended\n"
+
+
+def test_a_job_that_waits_for_a_card_ends_with_its_snakemake(start):
+    owner = subprocess.Popen(["sleep", "60"])
+    assert start(1, *HOLD, visible="0").stdout.readline() == "0\n"
+    waiting = start(1, *HOLD, visible="0", OBJ2NGP_OWNER=str(owner.pid))
+    waiting.stderr.readline()
+    owner.kill()
+    owner.wait()
+    assert waiting.wait(10) == 1
+
+
+def test_a_job_is_stopped_at_its_time_out_and_its_record_says_so(start, tmp_path):
+    record = tmp_path / "results" / "chair" / "provenance" / "draw.json"
+    code = (
+        "import sys, time; from obj2ngp.common.provenance import Job\n"
+        "Job(sys.argv[2], 'draw', {}, []); print('begun', flush=True); time.sleep(60)"
+    )
+    environment = {"PYTHONPATH": str(PROGRAM.parent), "OBJ2NGP_PATIENCE": "0.01"}
+    job = start(0, sys.executable, "-c", code, "--record", str(record), minutes=4, **environment)
+    assert job.stdout.readline() == "begun\n"
+    assert job.wait(30) == -signal.SIGKILL
+    words = "took longer than its time-out of 0.04 minutes (project.patience)"
+    assert job.communicate()[1] == f"error: the job {words}\n"
+    assert read_record(record)["reason"] == f"draw {words}"
+
+
+def test_the_record_of_a_killed_job_says_so(start, tmp_path):
+    record = tmp_path / "results" / "chair" / "provenance" / "draw.json"
+    code = (
+        "import os, sys; from obj2ngp.common.provenance import Job\n"
+        "Job(sys.argv[2], 'draw', {}, []); os.kill(os.getpid(), 9)"
+    )
+    job = start(0, sys.executable, "-c", code, "--record", str(record), PYTHONPATH=str(PROGRAM.parent))
+    job.communicate(timeout=30)  # the guard has ended, too
+    assert job.returncode == -signal.SIGKILL and read_record(record)["reason"] == "draw was killed"
+
+
+def test_a_path_that_is_too_long_for_a_socket_costs_the_worker_alone(start, tmp_path):
+    place = tmp_path / ("long" * 30)
+    place.mkdir()
+    environment = {"OBJ2NGP_WORKERS": "9", "XDG_RUNTIME_DIR": str(place)}
+    job = start(0, sys.executable, PROGRAM.parent / "status.py", "--help", **environment)
+    out, err = job.communicate(timeout=60)
+    assert job.returncode == 0 and "usage" in out and "Traceback" not in err

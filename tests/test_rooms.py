@@ -79,7 +79,7 @@ SETTINGS = {
 }
 
 # What starts a job runs in front of its program, with that program's Python.
-PYTHON_3_8 = {"launch", "obj2ngp.workflow", "obj2ngp.workflow.gpus", "obj2ngp.workflow.workers"}
+PYTHON_3_8 = {"launch", *(f"obj2ngp.workflow{name}" for name in ("", ".gpus", ".limits", ".workers"))}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 FILES = sorted(PROGRAMS.rglob("*.py"))

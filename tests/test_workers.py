@@ -68,9 +68,9 @@ class Jobs:
             "OBJ2NGP_OWNER": str(self.owner.pid),
         }
 
-    def start(self, *arguments, gpus=0, **environment):
+    def start(self, *arguments, gpus=0, minutes=10, **environment):
         """The started client of a job."""
-        launch = [sys.executable, "-E", "-S", self.programs / "launch.py", str(gpus)]
+        launch = [sys.executable, "-E", "-S", self.programs / "launch.py", str(gpus), str(minutes)]
         return subprocess.Popen(
             [*launch, sys.executable, self.programs / "probe.py", *map(str, arguments)],
             cwd=self.folder, env={**self.environment, **environment}, text=True,

@@ -1,8 +1,9 @@
 """Run a job's command: in a warm worker, and on a graphics card that has room for it.
 
-    python -E -S launch.py GPUS COMMAND...
+    python -E -S launch.py GPUS MINUTES COMMAND...
 
-With GPUS 1 it waits for a card (see obj2ngp.workflow.gpus) and gives the command this one alone. COMMAND is what runs
+The job ends with its Snakemake, and when it takes much longer than MINUTES (see obj2ngp.workflow.limits). With GPUS 1
+it waits for a card (see obj2ngp.workflow.gpus) and gives the command this one alone. COMMAND is what runs
 the job in a process of its own; where workers are on (environment, see obj2ngp.workflow.workers) its program runs in
 one of them, and in its own process only if the worker is lost.
 """
@@ -11,25 +12,27 @@ import os
 import sys
 
 from obj2ngp.common.runtime import RuntimeFolderError
-from obj2ngp.workflow import gpus, workers
+from obj2ngp.workflow import gpus, limits, workers
 
 
 def main(argv):
     """Run the command in `argv`; returns its exit status, or becomes the command."""
-    count, command = int(argv[0]), argv[1:]
+    count, minutes, command = int(argv[0]), float(argv[1]), argv[2:]
+    record = command[command.index("--record") + 1] if "--record" in command else None
     if count:
-        gpus.take_slot()
+        gpus.take_slot(limits.owner())
     place = workers.place_of_program(command)
     if place is not None and float(os.environ.get(workers.IDLE) or 0) > 0:
-        status = workers.run(command, place)
+        status = workers.run(command, place, limits.Limits(minutes, record))
         if status is not None:
             return status
         print("the worker was lost: running in a process of its own", file=sys.stderr, flush=True)
+    limits.guard(minutes, record)
     os.execvp(command[0], command)
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except (LookupError, RuntimeFolderError) as error:
+    except (LookupError, RuntimeFolderError, OSError) as error:
         sys.exit("error: {}".format(error))

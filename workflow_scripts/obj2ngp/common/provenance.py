@@ -18,6 +18,7 @@ from pathlib import Path
 from .files import UserError, atomic_path, failure, in_a_line
 
 FOLDER = "provenance"
+RUN = "OBJ2NGP_RUN"  # environment: what tells one run of the workflow from another
 RUNNING, OK, FAILED = "running", "ok", "failed"
 CHUNK = 1 << 20
 FIELDS = {"state": str, "rule": str, "parameters": dict, "files": dict, "results": dict, "outputs": dict}
@@ -72,6 +73,17 @@ def read_record(path):
     return record
 
 
+def close_record(path, process, reason):
+    """Have the record in the file ``path`` say why its job failed, if ``process`` on this machine is still at it."""
+    record = read_record(path)
+    here = {"host": socket.gethostname(), "pid": process}
+    if record is not None and record["state"] == RUNNING and record.get("process") == here:
+        name = os.path.splitext(os.path.basename(str(path)))[0]
+        record.update(state=FAILED, reason=f"{name} {reason}", refused=False)
+        with contextlib.suppress(UserError):  # the disk is full, or the folder gone
+            write_record(path, record)
+
+
 def may_run(record):
     """Whether the job of a ``record`` has not ended and, for all that can be seen on this machine, still runs."""
     process = record.get("process")
@@ -110,6 +122,7 @@ class Job:
             "rule": rule,
             "state": RUNNING,
             "process": {"host": socket.gethostname(), "pid": os.getpid()},
+            "run": os.environ.get(RUN),
             "parameters": parameters,
             "files": {},
             "results": {},
@@ -188,8 +201,13 @@ def recorded(options, rule, method):
     options  those of `add_record_options`, and `settings` and `backend` where the program has them
     method   the number of the program's method
 
-    Raises UserError where an input is not what its own record says, or the record cannot be written.
+    Raises UserError where an input is not what its own record says, or the record cannot be written; also where the
+    same run of the workflow has tried the job before and met a UserError, which another try would meet again.
     """
+    before = read_record(options.record) if options.record else None
+    run = os.environ.get(RUN)
+    if before is not None and run and before.get("refused") and before.get("run") == run:
+        raise UserError(f"{before.get('reason')} (not tried again)")
     job = Job(options.record, rule, parameters(method, **vars(options)), options.outputs)
     try:
         for each in options.inputs:

@@ -8,7 +8,9 @@ import os
 import socket
 import stat
 import struct
+import sys
 
+OWNER = "OBJ2NGP_OWNER"  # environment: process number of the Snakemake that jobs and workers end with
 TURN = "OBJ2NGP_TURN"  # environment: the lock file of the card that this job shares with others
 
 
@@ -50,14 +52,41 @@ def try_lock(path):
     except BlockingIOError:
         os.close(descriptor)
         return None
+    _sign(descriptor)
     return descriptor
 
 
-def lock(path):
-    """A file descriptor that holds the lock file `path`; waits until it is free."""
-    descriptor = _opened(path)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+def lock(path, what=None):
+    """A file descriptor that holds the lock file `path`; waits until it is free: if told for `what`, it says so."""
+    descriptor = try_lock(path)
+    if descriptor is None:
+        if what is not None:
+            print("waiting for {}, which process {} has".format(what, holder(path)), file=sys.stderr, flush=True)
+        descriptor = _opened(path)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _sign(descriptor)
     return descriptor
+
+
+def holder(path):
+    """The number of the process that holds, or last held, the lock file `path`, as a text; "?" where it is not told."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return "?"
+    try:
+        return os.read(descriptor, 20).decode("ascii", "replace").strip() or "?"
+    finally:
+        os.close(descriptor)
+
+
+def _sign(descriptor):
+    """Write who holds the lock file."""
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+    except OSError:  # the disk is full: the lock holds without its holder's name
+        pass
 
 
 def _opened(path):

@@ -17,9 +17,8 @@ import time
 import traceback
 
 from .files import run_program
-from .runtime import peer
+from .runtime import OWNER, peer
 
-OWNER = "OBJ2NGP_OWNER"  # process number of the Snakemake that the worker serves and ends with
 LONGEST_JOB = 1 << 20  # bytes of a job's message
 STATUS = struct.Struct("!B")  # the answer: the job's exit status
 LOOK = 1.0  # seconds between two looks at the owner and the clock

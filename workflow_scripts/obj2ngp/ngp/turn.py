@@ -22,7 +22,7 @@ def turn():
     if not shared():
         yield
         return
-    held = lock(os.environ[TURN])
+    held = lock(os.environ[TURN], "the turn on the shared card")
     try:
         yield
     finally:

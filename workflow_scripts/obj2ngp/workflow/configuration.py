@@ -37,6 +37,12 @@ class Project:
         True, "run jobs in warm worker processes; `false`: start a process for each. Results do not depend on it"
     )
     worker_idle: float = setting(60.0, "seconds that a worker waits for its next job before it ends", 1, 86400)
+    patience: float = setting(
+        10.0,
+        "times its expected `runtime` after which a job is stopped, so that a hung one does not wait for ever",
+        1,
+        1e6,
+    )
     jobs_per_gpu: int = setting(
         3, "jobs that share a graphics card: they compute in turn, while others of them read, encode and write", 1, 16
     )

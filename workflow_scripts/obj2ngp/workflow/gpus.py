@@ -8,7 +8,7 @@ import os
 import sys
 import time
 
-from obj2ngp.common.runtime import TURN, private_folder, try_lock
+from obj2ngp.common.runtime import TURN, holder, private_folder, try_lock
 
 CARDS = "OBJ2NGP_GPUS"  # environment: names of the cards to use, separated by commas
 JOBS_PER_CARD = "OBJ2NGP_JOBS_PER_GPU"  # environment: how many jobs may share a card
@@ -30,8 +30,10 @@ def visible_gpus():
         return []
 
 
-def take_slot():
+def take_slot(owner):
     """Wait for room on a card, and make this card the only one that this process and what it becomes can see.
+
+    Waiting ends with the Process `owner`: SystemExit.
 
     The room is held through a locked file until this process, and whatever it becomes by `exec`, has ended. Returns
     the card's name. Raises LookupError where there is no card.
@@ -46,13 +48,25 @@ def take_slot():
     waiting = False
     while True:
         for card, room in slots:
-            held = try_lock(os.path.join(folder, "{}-{}".format(card.replace("/", "_"), room)))
+            held = try_lock(_slot(folder, card, room))
             if held is not None:
                 os.set_inheritable(held, True)
                 os.environ["CUDA_VISIBLE_DEVICES"] = card
                 os.environ[TURN] = os.path.join(folder, card.replace("/", "_") + ".turn")
                 return card
         if not waiting:
-            print("waiting for room on GPU " + ", ".join(cards), file=sys.stderr, flush=True)
+            holders = ", ".join(holder(_slot(folder, *slot)) for slot in slots)
+            print(
+                "waiting for room on GPU {}, which processes {} have".format(", ".join(cards), holders),
+                file=sys.stderr,
+                flush=True,
+            )
             waiting = True
+        if owner.has_ended():
+            sys.exit(1)
         time.sleep(POLL_SECONDS)
+
+
+def _slot(folder, card, room):
+    """The lock file of a place on a card."""
+    return os.path.join(folder, "{}-{}".format(card.replace("/", "_"), room))

@@ -7,7 +7,6 @@ the worker's lock file. The server is `obj2ngp.common.worker`. Standard library 
 
 import hashlib
 import os
-import select
 import socket
 import struct
 import time
@@ -28,10 +27,11 @@ def place_of_program(command):
     return next((i for i, word in enumerate(command) if os.path.dirname(os.path.realpath(word)) == PROGRAMS), None)
 
 
-def run(command, place):
+def run(command, place, limits):
     """The exit status of a job in a worker of its pool; None if the worker was lost, or cannot be had.
 
     command  words that would run the job in a process of its own; `command[place]` is the path of its program
+    limits   the Limits of the job, which ends with its worker where one of them is broken
     """
     folder = _pool(command[:place])
     held, number = None, -1
@@ -49,8 +49,8 @@ def run(command, place):
                 return None
             _send(connection, command[place], [word for word in command[place + 1 :] if word != "--"])
             stall = float(os.environ.get(STALL) or STALL_SECONDS)
-            return _wait(connection, process, stall)
-    except ConnectionError:
+            return _wait(connection, process, stall, limits)
+    except OSError:  # it ended meanwhile; or the folder's path is too long for a socket
         return None
     finally:
         os.close(held)
@@ -89,10 +89,14 @@ def _send(connection, program, arguments):
         connection.sendall(rest)
 
 
-def _wait(connection, process, stall):
+def _wait(connection, process, stall, limits):
     """The status that a worker answers, or None if it ends or hangs."""
     used, since = None, time.monotonic()
-    while not select.select([connection], [], [], 1.0)[0]:
+    while not limits.wait(connection):
+        reason = limits.broken()
+        if reason is not None:
+            limits.stop(process, reason)
+            return 1
         now = _processor_time(process)
         if now != used:
             used, since = now, time.monotonic()
