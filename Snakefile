@@ -8,6 +8,7 @@ configfile: "config/config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/progress.smk"
 include: "rules/render.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
@@ -41,3 +42,8 @@ rule all:
 onstart:
     if workflow.local_exec:
         workflow.scheduler.job_rate_limiter = None
+    PROGRESS.start(tally())
+
+
+onsuccess:
+    PROGRESS.stop()

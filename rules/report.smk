@@ -80,6 +80,7 @@ rule gallery:
 
 # What is ready is shown even where some objects stopped; the summary says why they did. A slice shows nothing.
 onerror:
+    PROGRESS.stop()
     wanted = any(job.rule.name == "summary" for job in workflow.dag.jobs)
     if wanted and os.path.exists(OBJECT_TABLE):
         shell(

@@ -67,7 +67,9 @@ ROOMS = {
         {"numpy", "imageio", "skimage", "flip_evaluator", "jinja2", "safetensors"},
         programs={"summary", "gallery", "status"},
     ),
-    "workflow": Room({"common"}, {"numpy", "yaml", "snakemake"}, programs={"launch"}),
+    "workflow": Room(
+        {"common"}, {"numpy", "yaml", "snakemake", "snakemake_interface_logger_plugins"}, programs={"launch"}
+    ),
 }
 # Declarations of settings, which the workflow reads: they need nothing but `common`.
 SETTINGS = {
