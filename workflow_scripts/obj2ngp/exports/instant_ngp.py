@@ -15,6 +15,7 @@ import torch
 from obj2ngp.common.cameras import orbit_pose
 from obj2ngp.common.files import UserError
 from obj2ngp.ngp.field import Field
+from obj2ngp.ngp.networks import written_by_hand
 from obj2ngp.ngp.tiny_cuda_nn import (
     FULLY_FUSED_ALIGNMENT,
     FULLY_FUSED_WIDTHS,
@@ -26,6 +27,8 @@ from obj2ngp.ngp.tiny_cuda_nn import (
     padded,
 )
 
+from .occupancy import resampled
+
 VERSION = 1  # SNAPSHOT_FORMAT_VERSION
 GRID = 128  # NERF_GRIDSIZE: cells along an edge of its occupancy grid
 THRESHOLD = 0.01  # NERF_MIN_OPTICAL_THICKNESS: denser cells are sampled
@@ -35,6 +38,8 @@ AZIMUTH, ELEVATION, DISTANCE, FOV = 55.0, 20.0, 1.5, 49.13  # of the first camer
 
 def refusal(network):
     """Why instant-ngp cannot hold the field of a NetworkConfig, or None."""
+    if not written_by_hand(network):
+        return f"it has no networks with the encoding {network.encoding} and the head {network.head}"
     for name in ("density_width", "color_width"):
         if getattr(network, name) not in FULLY_FUSED_WIDTHS:
             widths = ", ".join(map(str, FULLY_FUSED_WIDTHS))
@@ -73,14 +78,8 @@ def density_grid(occupied):
 
     instant-ngp makes bits of it, against the threshold or the mean, whichever is smaller.
     """
-    size, cells = len(occupied), np.arange(GRID)
-    first, last = cells * size // GRID, -(-(cells + 1) * size // GRID)  # of our cells that overlap one of its cells
-    grid = occupied
-    for axis in range(3):
-        total = np.concatenate([np.zeros_like(grid.take([0], axis), np.int32), grid.cumsum(axis, np.int32)], axis)
-        grid = total.take(last, axis) > total.take(first, axis)
     values = np.zeros(GRID**3, np.float16)
-    values[morton_codes(GRID)] = grid * 2 * THRESHOLD
+    values[morton_codes(GRID)] = resampled(occupied, GRID) * 2 * THRESHOLD
     return values
 
 

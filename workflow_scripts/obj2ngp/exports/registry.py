@@ -29,6 +29,7 @@ class Format:
 
 FORMATS = {
     "instant-ngp": Format("instant_ngp", "instant-ngp, without pictures", (MODEL,)),
+    "gmnerf": Format("gmnerf", "gmnerf's code for weight-space research", (MODEL, TRAIN)),
     "weights": Format(
         "weights",
         "safetensors; with all other objects' in `results/collection`, WebDataset",

@@ -11,6 +11,8 @@ import torch
 
 from obj2ngp.common.files import UserError
 
+from .networks import encoding_of
+
 
 class Buffers:
     """Tensors as attributes."""
@@ -55,17 +57,17 @@ class Samples(Buffers):
 
     position   (S,3) float32 in [0,1]^3        t        (S,) float32, distance from the ray's origin
     ray        (S,) int32                      count    (1,) int32, samples that the rays asked for
-    encoding   (S, levels*features)            density  (S,) float32, per edge of the unit cube
+    encoding   (S, features)                   density  (S,) float32, per edge of the unit cube
     rgb        (S,3) float32; meaningless behind the point where a ray has terminated
     alive      (S,) int32: the samples that gradients flow through; alive_count (1,) int32, how many these are
-    d_density (S,), d_rgb (S,3), d_encoding (S, levels*features): for training; gradients of the loss times the
+    d_density (S,), d_rgb (S,3), d_encoding (S, features): for training; gradients of the loss times the
                backend's loss scale. Row j of d_encoding belongs to the sample alive[j], the others' row j to sample j
     """
 
     def __init__(self, capacity, network, dtype=torch.float32, device="cpu", training=True):
         self.capacity = capacity
         zeros = lambda *shape, dtype=torch.float32: torch.zeros(shape, dtype=dtype, device=device)  # noqa: E731
-        width = network.levels * network.features
+        width = encoding_of(network).width
         self.position, self.t, self.ray = zeros(capacity, 3), zeros(capacity), zeros(capacity, dtype=torch.int32)
         self.count = zeros(1, dtype=torch.int32)
         self.encoding = zeros(capacity, width, dtype=dtype)

@@ -13,10 +13,31 @@ import functools
 import math
 from dataclasses import dataclass
 
-from obj2ngp.common.settings import LARGEST_SEED, from_mapping, setting
+from obj2ngp.common.settings import LARGEST_SEED, from_mapping, given, setting
 
 METHOD = 3  # raised by hand when the same settings give other models than before, the recipe's settings included
 
+
+# The modules of `obj2ngp.ngp.networks`.
+ENCODINGS = {"hash": "multiresolution hash encoding", "frequencies": "sines and cosines of `levels` octaves, no table"}
+HEADS = {
+    "mlps": "density MLP and colour MLP, as above",
+    "gmnerf": "one MLP of `density_layers` for colour and density, no directions",
+}
+# Fixed networks, by name: what each gives NetworkConfig.
+PRESETS = {
+    "gmnerf": {
+        "head": "gmnerf",
+        "levels": 4,
+        "features": 2,
+        "table_log2": 12,
+        "base_resolution": 16,
+        "finest_resolution": 128,
+        "density_width": 64,
+        "density_layers": 3,
+        "sh_degree": 1,
+    }
+}
 
 _auto = functools.partial(setting, auto=True)  # the recipe chooses it unless it is given
 
@@ -36,6 +57,13 @@ class NetworkConfig:
     color_width: int = _auto(64, "width of the colour MLP's hidden layers", 8, 256)
     color_layers: int = _auto(2, "hidden layers of the colour MLP", 1, 8)
     sh_degree: int = _auto(4, "spherical-harmonics bands of the view direction (1: no view dependence)", 1, 4)
+    encoding: str = _auto("hash", "encoding of positions, see docs/networks.md", choices=ENCODINGS)
+    head: str = _auto("mlps", "what makes density and colour of it", choices=HEADS)
+    preset: str = _auto(
+        "recipe",
+        "what the other keys of the network are unless they are given",
+        choices={"recipe": "by picture size and number of views", "gmnerf": "the field of that weight-space research"},
+    )
 
     def __post_init__(self):
         if self.finest_resolution < self.base_resolution:
@@ -116,7 +144,10 @@ def default_config(backend, views, pixels):
 
 def resolve(settings, backend, views, pixels):
     """The TrainConfig of a run: the default recipe with `settings` (the `train` section) put in. Raises UserError."""
-    return from_mapping(TrainConfig, settings, "train", default_config(backend, views, pixels))
+    recipe, chosen = default_config(backend, views, pixels), given(TrainConfig, settings, "train")
+    preset = PRESETS.get(chosen.get("network", {}).get("preset"), {})
+    recipe = dataclasses.replace(recipe, network=dataclasses.replace(recipe.network, **preset))
+    return from_mapping(TrainConfig, chosen, "train", recipe)
 
 
 def from_dict(values):

@@ -12,6 +12,8 @@ import math
 import numpy as np
 import torch
 
+from .networks import HASH, encoding_of, head_of
+
 HASH_PRIMES = (1, 2654435761, 805459861)
 TABLE_INIT = 1e-4  # half-width of the uniform initialisation of the hash tables (Müller et al. 2022)
 # When vertices are counted, a level's growth is taken this much smaller: where `scale` is a whole number but for
@@ -58,7 +60,7 @@ def mlp_shapes(network):
 
     The colour MLP reads the density MLP's outputs followed by the spherical harmonics of the direction.
     """
-    density = [network.levels * network.features] + [network.density_width] * network.density_layers
+    density = [encoding_of(network).width] + [network.density_width] * network.density_layers
     density += [network.geometry_features]
     color = [network.geometry_features + network.sh_degree**2] + [network.color_width] * network.color_layers + [3]
     return list(zip(density[:-1], density[1:])), list(zip(color[:-1], color[1:]))
@@ -67,8 +69,9 @@ def mlp_shapes(network):
 class Field:
     """Parameters, working copies and gradients of one radiance field.
 
-    table            (entries, features) float32, master copy
-    weights          (n,) float32, all MLP matrices one after another, each (inputs, outputs) row-major
+    table            (entries, features) float32, master copy: the encoding's parameters
+    weights          (n,) float32, the head's parameters; of the head `mlps`, all matrices one after another, each
+                     (inputs, outputs) row-major
     compute_table    the same in the backend's arithmetic type; the same tensor where that is float32
     compute_weights  likewise
     table_gradient   (entries, features) in the arithmetic type, times the backend's loss scale
@@ -81,11 +84,12 @@ class Field:
         self.network = network
         self.dtype = dtype
         self.device = torch.device(device)
-        self.levels = GridLevels(network).to(device)
+        self.encoding, self.head = encoding_of(network), head_of(network)
+        if network.encoding == HASH:
+            self.levels = GridLevels(network).to(device)
         self.density_shapes, self.color_shapes = mlp_shapes(network)
-        self.table = torch.zeros(self.levels.entries, network.features, device=device)
-        shapes = self.density_shapes + self.color_shapes
-        self.weights = torch.zeros(sum(rows * columns for rows, columns in shapes), device=device)
+        self.table = torch.zeros(self.encoding.shape, device=device)
+        self.weights = torch.zeros(self.head.count, device=device)
         single = dtype == torch.float32
         self.compute_table = self.table if single else self.table.to(dtype)
         self.compute_weights = self.weights if single else self.weights.to(dtype)
@@ -96,13 +100,8 @@ class Field:
         """Draws the parameters as they are before the first step of a run with `seed`; clears the gradients."""
         # NumPy draws them: they are the same for every backend, device and torch version.
         generator = np.random.default_rng(seed)
-        table = generator.uniform(-TABLE_INIT, TABLE_INIT, self.table.shape)
-        weights = [
-            generator.uniform(-1, 1, shape) * math.sqrt(6.0 / sum(shape))  # Glorot & Bengio 2010
-            for shape in self.density_shapes + self.color_shapes
-        ]
-        flat = np.concatenate([w.ravel() for w in weights])
-        self.load(torch.from_numpy(table.astype(np.float32)), torch.from_numpy(flat.astype(np.float32)))
+        table, weights = self.encoding.start(generator), self.head.start(generator)
+        self.load(torch.from_numpy(table.astype(np.float32)), torch.from_numpy(weights.astype(np.float32)))
         self.table_gradient.zero_()
         self.weight_gradient.zero_()
 
@@ -114,7 +113,7 @@ class Field:
         self.compute_weights.copy_(self.weights)
 
     def matrices(self, flat):
-        """Views of `flat` (shaped as `weights`): the density MLP's matrices, the colour MLP's matrices."""
+        """Views of `flat` (shaped as `weights`, head `mlps`): the density MLP's matrices, the colour MLP's matrices."""
         views, start = [], 0
         for rows, columns in self.density_shapes + self.color_shapes:
             views.append(flat[start : start + rows * columns].view(rows, columns))

@@ -18,7 +18,9 @@ from obj2ngp.views.nerf_synthetic import PLACE
 
 from .buffers import OccupancyGrid
 from .config import TrainConfig, from_dict
-from .field import Field, GridLevels, mlp_shapes
+from .field import Field
+from .module import FieldModule
+from .networks import encoding_of, head_of
 from .rendering import Renderer
 
 TYPES = {np.dtype(np.float32): "F32", np.dtype(np.int32): "I32", np.dtype(np.uint8): "U8"}  # in the file's words
@@ -58,9 +60,35 @@ class Model:
         [0,1]. Density is 0 outside the unit cube and in cells that the occupancy grid leaves out; the colour there
         has no meaning. Raises BackendError.
         """
-        if backend not in self._renderers:
-            self._renderers[backend] = Renderer(self, backend)
-        return self._renderers[backend].query(positions, directions)
+        return self._renderer(backend).query(positions, directions)
+
+    def render(self, pose, width, height, focal, center=None, supersampling=2, backend="auto"):
+        """A picture of the field.
+
+        pose           (3,4) or (4,4), camera-to-world, OpenGL axes (x right, y up, looking along -z), world units
+        width, height  in pixels
+        focal          focal length in pixels
+        center         principal point (x, y) in pixels from the upper left corner; the middle unless given
+        supersampling  rays along each edge of a pixel
+        backend        'auto', or a backend's name
+        Returns rgb (H,W,3) float32, sRGB in [0,1], premultiplied: over black; opacity (H,W) float32 in [0,1]; depth
+        (H,W) float32, the expected distance along a pixel's rays in world units, 0 where nothing is. Over a
+        background it is rgb + (1 - opacity) * background. Raises BackendError.
+        """
+        views = self._renderer(backend, supersampling).render_views(
+            np.asarray(pose)[None], width, height, focal, center
+        )
+        return next(views)
+
+    def to_torch(self):
+        """The field as a torch.nn.Module of its own, differentiable and in plain PyTorch: ngp.module.FieldModule."""
+        return FieldModule(self)
+
+    def _renderer(self, backend, supersampling=2):
+        key = backend, supersampling
+        if key not in self._renderers:
+            self._renderers[key] = Renderer(self, backend, supersampling)
+        return self._renderers[key]
 
     def field(self, backend):
         """A Field with these parameters, for `backend`."""
@@ -95,10 +123,9 @@ def save_model(path, run, header):
 
 def model_arrays(config):
     """{name: (type, shape)} of the arrays of a model with the TrainConfig `config`."""
-    weights = sum(rows * columns for shapes in mlp_shapes(config.network) for rows, columns in shapes)
     return {
-        "table": (np.dtype(np.float32), (GridLevels(config.network).entries, config.network.features)),
-        "weights": (np.dtype(np.float32), (weights,)),
+        "table": (np.dtype(np.float32), encoding_of(config.network).shape),
+        "weights": (np.dtype(np.float32), (head_of(config.network).count,)),
         "occupied": (np.dtype(np.uint8), (-(-(config.occupancy.resolution**3) // 8),)),
     }
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from . import backends
+from .backends.autograd import stages_of
 from .buffers import Rays, Samples
 from .turn import turn
 
@@ -35,7 +36,7 @@ class Renderer:
         capacity = self.rays.capacity * SAMPLES_PER_RAY
         self.samples = Samples(capacity, model.config.network, dtype, device, training=False)
         self.rays.jitter.fill_(0.5)
-        self.backend = backend(model.field(backend), capacity, training=False)
+        self.backend = stages_of(backend, model.field(backend), capacity, training=False)
 
     def render_views(self, poses, width, height, focal, center=None):
         """Renders views one after another, many in one go where they are small; a generator.

@@ -6,6 +6,7 @@ import dataclasses
 import gc
 import math
 
+from .backends.autograd import stages_of
 from .buffers import Clock, Moments, OccupancyGrid, Rays, Samples, TrainingViews
 from .field import Field
 
@@ -29,7 +30,7 @@ class Workspace:
         self.samples = Samples(config.samples_per_step, config.network, dtype, device)
         self.moments, self.clock = Moments(self.field), Clock(config, device)
         self.views = None
-        self.backend = backend(self.field, config.samples_per_step)
+        self.backend = stages_of(backend, self.field, config.samples_per_step)
 
     def fits(self, config):
         """Whether a run with the settings `config` can use this workspace: only the seed may differ."""
@@ -80,7 +81,7 @@ def workspace_for(config, backend):
     The run that used the workspace before has lost it.
     """
     global _kept
-    if _kept is None or type(_kept.backend) is not backend or not _kept.fits(config):
+    if _kept is None or not isinstance(_kept.backend, backend) or not _kept.fits(config):
         _kept = None
         gc.collect()  # its graphs refer to it: it goes now, since a graphics card may have no room for both
         _kept = Workspace(config, backend)

@@ -34,6 +34,7 @@ class Backend:
     NAME: str  # of the package
     DEVICE: str  # torch device type of all tensors
     DTYPE: torch.dtype  # arithmetic type of the encoding and the MLPs
+    ENCODES_ANY_TABLE = True  # `encode` and its backward stage read only the field and the samples
     LOSS_SCALE: float  # factor on every gradient in `samples` and in `field`
 
     @classmethod

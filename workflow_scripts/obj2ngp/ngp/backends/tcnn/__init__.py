@@ -47,6 +47,7 @@ class Backend(base.Backend):
     NAME = "tcnn"
     DEVICE = "cuda"
     DTYPE = torch.float16
+    ENCODES_ANY_TABLE = False
     LOSS_SCALE = 4096.0  # half precision holds gradients of single samples times this, and their sums over a batch
 
     @classmethod
