@@ -34,6 +34,7 @@ rule all:
     input:
         rules.summary.output,
         rules.gallery.output,
+        rules.collection.output if "weights" in SETTINGS.formats else [],
         rules.objects.input,
 
 

@@ -24,7 +24,7 @@ from obj2ngp.common.provenance import FOLDER, RUN, Provenance, parameters
 from obj2ngp.common.settings import AUTO
 from obj2ngp.common.runtime import OWNER
 from obj2ngp.evaluation import METHOD as METRICS_METHOD
-from obj2ngp.exports.registry import FORMATS
+from obj2ngp.exports.registry import COLLECTION_METHOD, FORMATS
 from obj2ngp.ngp.config import METHOD as TRAIN_METHOD
 from obj2ngp.ngp.settings import ORBIT_METHOD, VIEWS_METHOD
 from obj2ngp.scene.settings import METHOD as RENDER_METHOD

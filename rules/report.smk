@@ -4,6 +4,7 @@ OBJECT_TABLE = f"{RESULTS}/objects.tsv"
 SUMMARY = f"{RESULTS}/summary.csv"
 FAILURES = f"{RESULTS}/failures.csv"
 GALLERY = f"{RESULTS}/gallery"
+COLLECTION = f"{RESULTS}/collection"
 
 # The commands of the rules, which are also run when some objects stopped.
 SUMMARISE = program(
@@ -15,6 +16,11 @@ SHOW = program(
     "gallery",
     *("--results", RESULTS, "--objects", OBJECT_TABLE, "--summary", SUMMARY),
     *("--out", GALLERY),
+)
+COLLECT = program(
+    "collect",
+    *("--results", RESULTS, "--objects", OBJECT_TABLE),
+    *("--out", COLLECTION),
 )
 
 
@@ -55,6 +61,29 @@ rule summary:
         runtime=growing(10),
     shell:
         f"{SUMMARISE} &> {{log:q}}"
+
+
+# For weight-space research, made if the format `weights` is asked for.
+rule collection:
+    input:
+        OBJECT_TABLE,
+        stamps,
+    output:
+        directory(COLLECTION),
+    log:
+        "logs/collection.log",
+    benchmark:
+        "logs/collection.benchmark.tsv"
+    conda:
+        "../envs/export.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(120),
+    params:
+        method=COLLECTION_METHOD,
+    shell:
+        f"{COLLECT} &> {{log:q}}"
 
 
 # The page's folder holds all that it shows, so that Snakemake's report shows it too.

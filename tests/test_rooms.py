@@ -53,8 +53,9 @@ ROOMS = {
             *TCNN,
             "PIL",
             "msgpack",
+            "pyarrow",
         },
-        programs={"export"},
+        programs={"export", "collect"},
     ),
     "evaluation": Room(
         {"common", "views"},

@@ -95,7 +95,7 @@ def test_orbit_setting_remakes_the_turntables_alone(project):
 
 def test_an_added_export_makes_nothing_else_anew(project):
     project.configure(export={"formats": ["weights"]})
-    assert project.planned() == after(set(), "export") | {job("object_table")}
+    assert project.planned() == after(set(), "export") | {job("object_table"), job("collection")}
 
 
 def test_new_seed_reruns_everything(project):

@@ -27,6 +27,8 @@ class Format:
     gpu: bool = False
 
 
+COLLECTION_METHOD = 1  # of the collection of all objects in the format `weights`
+
 FORMATS = {
     "instant-ngp": Format("instant_ngp", "instant-ngp, without pictures", (MODEL,)),
     "gmnerf": Format("gmnerf", "gmnerf's code for weight-space research", (MODEL, TRAIN)),

@@ -1,0 +1,91 @@
+"""The collection of all objects' weights, read as WebDataset reads shards."""
+
+import csv
+import io
+import itertools
+import json
+import re
+import shutil
+import tarfile
+
+import pyarrow.parquet
+import pytest
+from safetensors.numpy import load
+
+import collect
+from export_scene import write_results
+from obj2ngp.common.files import UserError
+from obj2ngp.exports.collection import write_collection
+from test_exports import exported
+
+NAMES = ["02958343-a", "02958343-b.c", "03001627-d", "lamp", "lamp.2"]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Results of objects with an example each, and of one without; and their table."""
+    folder = tmp_path_factory.mktemp("results")
+    exported(write_results(folder / NAMES[0]), "weights", thumbnails=1)
+    for name in NAMES[1:]:
+        shutil.copytree(folder / NAMES[0], folder / name)
+        exported(folder / name, "weights", thumbnails=1)
+    with open(folder / "objects.tsv", "w", newline="") as file:
+        rows = [
+            ["object", "results"],
+            *([name, "metrics.csv export/weights"] for name in NAMES),
+            ["other", "metrics.csv"],
+        ]
+        csv.writer(file, delimiter="\t").writerows(rows)
+    return folder
+
+
+def examples(shard):
+    """What WebDataset makes of a shard: files that follow one another with the same name up to the first dot."""
+    with tarfile.open(shard) as file:
+        members = [(re.fullmatch(r"([^.]+)\.(.+)", member.name).groups(), member) for member in file]
+        for key, group in itertools.groupby(members, lambda entry: entry[0][0]):
+            yield key, {extension: file.extractfile(member).read() for (_, extension), member in group}
+
+
+def test_shards_and_index(results, tmp_path):
+    size = (results / NAMES[0] / "model.safetensors").stat().st_size
+    write_collection(results, results / "objects.tsv", tmp_path / "collection", 2.5 * size)
+    shards = sorted((tmp_path / "collection").glob("*.tar"))
+    assert [shard.name for shard in shards] == ["000000.tar", "000001.tar", "000002.tar"]
+    assert all(shard.stat().st_size <= 2.5 * size + tarfile.RECORDSIZE for shard in shards)
+    read = [(shard.name, key, example) for shard in shards for key, example in examples(shard)]
+    assert len({key for _, key, _ in read}) == len(read) == len(NAMES)
+    index = pyarrow.parquet.read_table(tmp_path / "collection/index.parquet").to_pylist()
+    assert [(row["shard"], row["key"]) for row in index] == [(shard, key) for shard, key, _ in read]
+    for row, (_, _, example) in zip(index, read, strict=True):
+        assert set(example) == {"json", "safetensors", "0.png"}
+        about = json.loads(example["json"])
+        assert about["object"] == row["object"] in NAMES and row["psnr"] == 31
+        assert load(example["safetensors"])["weights"].ndim == 1
+        assert row["bytes"] == sum(map(len, example.values()))
+        assert json.loads(row["settings"])["train"]["network"]["levels"] == 4
+    categories = {row["object"]: row["category"] for row in index}
+    assert categories["03001627-d"] == "03001627" and categories["lamp"] is None
+
+
+def test_the_same_files_give_the_same_bytes(results, tmp_path):
+    """Whenever they are written, and whoever owns them."""
+    contents = []
+    for name in ("one", "two"):
+        collect.main(
+            [*("--results", str(results), "--objects", str(results / "objects.tsv")), *("--out", str(tmp_path / name))]
+        )
+        contents.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
+        for path in results.glob("*/export/weights/*"):
+            path.touch()
+    assert contents[0] == contents[1] and len(contents[0]) == 2
+    with tarfile.open(fileobj=io.BytesIO(contents[0]["000000.tar"])) as file:
+        assert {(member.mtime, member.uid, member.uname) for member in file} == {(0, 0, "")}
+
+
+def test_a_missing_example_is_named(results, tmp_path):
+    table = tmp_path / "objects.tsv"
+    table.write_text("object\tresults\nlost\texport/weights\n")
+    with pytest.raises(UserError, match="object lost: .*no example of its weights"):
+        write_collection(results, table, tmp_path / "collection")
+    assert not (tmp_path / "collection").exists()

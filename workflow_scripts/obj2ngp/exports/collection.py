@@ -1,0 +1,107 @@
+"""All objects' weights in one collection: WebDataset shards and an index.
+
+    collection/000000.tar, 000001.tar, ...    the files of the format `weights`, an object's one after another
+    collection/index.parquet                  a row an object
+
+Objects are ordered by a hash of their names, so that every shard is a fair sample of them. Nothing in a shard says when
+or by whom it was made: the same files give the same shards, byte by byte.
+"""
+
+import csv
+import hashlib
+import json
+import tarfile
+
+import pyarrow
+import pyarrow.parquet
+
+from obj2ngp.common.files import UserError, atomic_folder
+
+from .weights import key_of
+
+SHARD_BYTES = 1_000_000_000  # a shard ends before it grows larger
+MEMBER_BYTES = 512  # what a tar needs for each file on top, and rounds its size up to
+EXAMPLE = "export/weights"  # an object's folder of files, in its results
+
+
+def objects_in(table):
+    """The names of the objects that have an example, by the table of objects, ordered by a hash."""
+    with open(table, newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file, delimiter="\t")
+        names = [row["object"] for row in rows if EXAMPLE in row["results"].split()]
+    return sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
+
+
+def files_of(results, name):
+    """The paths of an object's files, ordered by name. Raises UserError where they are missing."""
+    folder, key = results / name / EXAMPLE, key_of(name)
+    files = sorted(folder.glob("*")) if folder.is_dir() else []
+    if f"{key}.json" not in [path.name for path in files]:
+        raise UserError(f"object {name}: {folder}: no example of its weights")
+    return files
+
+
+def add(shard, path):
+    """Add the file `path` to the tar `shard` under its name alone."""
+    member = tarfile.TarInfo(path.name)
+    member.size = path.stat().st_size
+    with open(path, "rb") as file:
+        shard.addfile(member, file)
+
+
+def row_of(name, shard, size, about):
+    """An object's row in the index: `about` is the content of its JSON file."""
+    training = about["training"]
+    return {
+        "object": name,
+        "key": key_of(name),
+        "shard": shard,
+        "bytes": size,
+        "category": about["category"],
+        **about["metrics"],
+        **{f"training_{figure}": training.get(figure) for figure in ("steps", "training_seconds", "backend")},
+        "source": about["source"].get("model"),
+        "settings": json.dumps({"train": training.get("config"), "render": about["source"].get("settings")}),
+    }
+
+
+def write_index(path, rows):
+    """Write rows, in which columns may be missing, as a parquet file."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    table = {name: pyarrow.array([row.get(name) for row in rows]) for name in columns}
+    pyarrow.parquet.write_table(pyarrow.table(table), path)
+
+
+def shards_of(results, names, shard_bytes):
+    """Lists of objects' names, in order, that fill a shard each; one may exceed `shard_bytes` if it is alone."""
+    shards: list[list[str]] = []
+    filled = 0
+    for name in names:
+        size = sum(path.stat().st_size + 2 * MEMBER_BYTES for path in files_of(results, name))
+        if not shards or filled + size > shard_bytes:
+            shards.append([])
+            filled = 0
+        shards[-1].append(name)
+        filled += size
+    return shards
+
+
+def write_collection(results, table, out, shard_bytes=SHARD_BYTES):
+    """Write the collection of the objects in a `table` (objects.tsv), whose results lie in `results`, to `out`.
+
+    One file is in memory at a time. Raises UserError naming an object whose example is missing.
+    """
+    rows = []
+    shards = shards_of(results, objects_in(table), shard_bytes)
+    with atomic_folder(out) as folder:
+        for number, names in enumerate(shards):
+            shard = f"{number:06d}.tar"
+            with tarfile.open(folder / shard, "w", format=tarfile.PAX_FORMAT) as file:
+                for name in names:
+                    files = files_of(results, name)
+                    for path in files:
+                        add(file, path)
+                    about = json.loads((results / name / EXAMPLE / f"{key_of(name)}.json").read_text(encoding="utf-8"))
+                    rows.append(row_of(name, shard, sum(path.stat().st_size for path in files), about))
+        write_index(folder / "index.parquet", rows)
+    print(f"{len(rows)} objects in {len(shards)} shards", flush=True)
