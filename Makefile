@@ -60,6 +60,6 @@ hashes: $(WORKFLOW)
 lock:
 	for name in workflow blender uv; do \
 	    setup/uv.sh pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 \
-	        --no-annotate --custom-compile-command "make lock" requirements/$$name.in \
+	        --generate-hashes --no-annotate --custom-compile-command "make lock" requirements/$$name.in \
 	        --output-file requirements/$$name.lock || exit 1; \
 	done

@@ -54,9 +54,9 @@ def cu111():
 
 
 def requirements(name):
-    """The lines of requirements/NAME, parsed."""
-    lines = (ROOT / "requirements" / name).read_text().splitlines()
-    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+    """The lines of requirements/NAME, parsed, without their hashes."""
+    text = re.sub(r" *\\\n *--hash=\S+", "", (ROOT / "requirements" / name).read_text())
+    return [Requirement(line) for line in text.splitlines() if line and not line.startswith("#")]
 
 
 def locked(name, python):

@@ -1,5 +1,6 @@
 """The set-up scripts: what they find and install, what they say where they may not, and that they rest afterwards."""
 
+import hashlib
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -236,7 +238,65 @@ def test_what_is_asked_for_is_pinned_and_the_lock_agrees(name):
     for asked in requirements(f"{name}.in"):
         assert str(asked.specifier).startswith("==") and (asked.name, str(asked.specifier)) in locked
     text = "".join((ROOT / "requirements" / f"{name}.{kind}").read_text() for kind in ("in", "lock"))
-    assert "://" not in text and "--hash" not in text
+    assert "://" not in text
+
+
+@pytest.mark.parametrize("name", ["workflow", "blender", "uv"])
+def test_every_pin_has_the_hashes_of_its_files(name):
+    lock = (ROOT / "requirements" / f"{name}.lock").read_text().replace("\\\n", " ")
+    pins = [line for line in lock.splitlines() if line and not line.startswith("#")]
+    assert len(pins) == len(requirements(f"{name}.lock"))
+    assert all(re.search(r" --hash=sha256:[0-9a-f]{64}$", pin) for pin in pins)
+
+
+@pytest.fixture
+def package(clone):
+    """A package of nothing but its name as a wheel in a folder of the clone, asked for; returns the wheel's hash."""
+    wheel = clone / "wheels" / "nothing_much-1.0-py3-none-any.whl"
+    wheel.parent.mkdir()
+    info = {
+        "METADATA": "Metadata-Version: 2.1\nName: nothing-much\nVersion: 1.0\n",
+        "WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "RECORD": "",
+    }
+    with zipfile.ZipFile(wheel, "w") as file:
+        for name, text in info.items():
+            file.writestr(f"nothing_much-1.0.dist-info/{name}", text)
+    (clone / "requirements/nothing.in").write_text("nothing-much==1.0\n")
+    return hashlib.sha256(wheel.read_bytes()).hexdigest()
+
+
+@pytest.mark.slow
+def test_a_package_is_installed_only_if_its_hash_is_the_pinned_one(clone, package):
+    environment = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(clone / "wheels")}
+
+    def install(lock):
+        (clone / "requirements/nothing.lock").write_text(f"nothing-much==1.0{lock}\n")
+        run = script("python_environment.sh", sys.executable, "venv", "nothing", env=environment, cwd=clone)
+        return run.returncode, run.stderr, bool(list(clone.glob("venv/lib/*/site-packages/nothing_much*")))
+
+    code, words, there = install(f" \\\n    --hash=sha256:{'0' * 64}")
+    assert code and "DO NOT MATCH THE HASHES" in words and not there
+    assert install(f" \\\n    --hash=sha256:{'0' * 64} \\\n    --hash=sha256:{package}") == (0, "", True)
+
+
+def test_a_package_without_a_hash_in_the_lock_is_refused_but_a_build_of_torch_on_this_disk_is_taken(tmp_path):
+    wheel = tmp_path / "torch-2.0+cpu-py3-none-any.whl"
+    wheel.write_bytes(b"a build")
+    (tmp_path / "lock").write_text("torch==2.0 \\\n    --hash=sha256:00\n")
+
+    def verified(name, version, url):
+        item = {"metadata": {"name": name, "version": version}, "download_info": {"url": url}}
+        (tmp_path / "report").write_text(json.dumps({"install": [item]}))
+        arguments = [sys.executable, ROOT / "setup" / "verified.py", "report", "lock"]
+        run = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
+        return run.stdout or run.stderr
+
+    assert verified("Other", "1.0", "https://here/other.whl") == "error: lock has no hash of other 1.0\n"
+    assert verified("torch", "2.1", "https://here/torch.whl") == "error: lock has no hash of torch 2.1\n"
+    assert verified("torch", "2.0", "https://here/torch.whl") == "torch==2.0 --hash=sha256:00\n"
+    own = hashlib.sha256(b"a build").hexdigest()
+    assert verified("torch", "2.0+cpu", wheel.as_uri()) == f"torch==2.0+cpu --hash=sha256:{own}\n"
 
 
 @pytest.mark.parametrize(
