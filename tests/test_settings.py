@@ -70,7 +70,7 @@ def test_sections_that_may_be_absent():
         ({"radius": "1"}, 'top.radius: must be a number, not "1"'),
         ({"radius": None}, "top.radius: must be a number, not null"),
         ({"radius": float("nan")}, "top.radius: must be between 0.1 and 100, not NaN"),
-        ({"radius": 10**400}, f"top.radius: must be a number, not {10**400}"),
+        ({"radius": 10**400}, f"top.radius: must be a number, not 1{'0' * 76}..."),
         ({"frames": 1}, "top.frames: must be between 2 and 1000, not 1"),
         ({"loop": 1}, "top.loop: must be true or false, not 1"),
         ({"axis": "X"}, 'top.axis: must be one of Y, Z, not "X"'),

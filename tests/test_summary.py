@@ -83,16 +83,16 @@ def record_with(faces):
         (lambda f: (f / "model.safetensors").write_bytes(b"junk"), "model.safetensors: ", "steps"),
         (
             lambda f: write_model(f, training_seconds="long"),
-            "model.safetensors: training_seconds: 'long' is no",
+            'model.safetensors: training_seconds: "long" is no',
             "steps",
         ),
-        (lambda f: write_model(f, steps=float("nan")), "model.safetensors: steps: nan is not", "steps"),
+        (lambda f: write_model(f, steps=float("nan")), "model.safetensors: steps: NaN is not", "steps"),
         (lambda f: write_model(f, steps=10**400), "model.safetensors: steps: 1000", "steps"),
         (lambda f: write_model(f, resolution=3), "model.safetensors: ", "steps"),
         (lambda f: write_model(f, versions=3), "model.safetensors: ", "steps"),
         (lambda f: (f / "renders/train/record.json").write_text("{"), "renders/train/record.json: ", "faces"),
         (lambda f: (f / "renders/train/record.json").write_text("[]"), "renders/train/record.json: ", "faces"),
-        (record_with("many"), "renders/train/record.json: mesh.faces: 'many' is no", "faces"),
+        (record_with("many"), 'renders/train/record.json: mesh.faces: "many" is no', "faces"),
     ],
 )
 def test_what_is_missing_or_unfit_is_named_and_concerns_its_object_alone(tmp_path, spoil, status, empty):

@@ -70,7 +70,7 @@ def test_a_file_path_may_have_a_suffix_or_a_dot_in_its_name(tmp_path):
     assert cameras.files == [tmp_path / name for name in ("v0.5_0.png", "b.JPG", "c/d.png", "e.png")]
 
 
-NAN, INF = float("nan"), float("inf")
+NAN, INF = float("NaN"), float("inf")
 SCALED = np.diag([0.5, 0.5, 0.5, 1]).tolist()
 MIRRORED = np.diag([1, 1, -1, 1]).tolist()
 SHEARED = [[1, 0.1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
@@ -83,18 +83,18 @@ POSE = "frames.0.transform_matrix"
         ("camera_angle_x", ..., "missing, and fl_x too"),
         ("camera_angle_x", 0, "0 is not between"),
         ("camera_angle_x", 3.2, "3.2 is not between"),
-        ("camera_angle_x", "0.8", "'0.8' is no number"),
-        ("camera_angle_x", NAN, "nan"),
+        ("camera_angle_x", "0.8", '"0.8" is no number'),
+        ("camera_angle_x", NAN, "NaN"),
         ("fl_x", -5, "-5"),
-        ("fl_x", True, "True is no number"),
-        ("cx", INF, "inf"),
-        ("cy", None, "None"),
+        ("fl_x", True, "true is no number"),
+        ("cx", INF, "Infinity"),
+        ("cy", None, "null"),
         ("w", 0, "0 is not between"),
         ("h", 2.5, "2.5 is no whole number"),
         ("w", 10**400, "1000"),
         ("scale", 0, "0 is not"),
         ("offset", [0.5, 0.5], ".* no list of 3 numbers"),
-        ("offset", [0.5, 0.5, NAN], "nan"),
+        ("offset", [0.5, 0.5, NAN], "NaN"),
         ("frames", ..., "missing"),
         ("frames", [], "no frames"),
         ("frames", {}, "no list of frames"),
@@ -114,7 +114,7 @@ POSE = "frames.0.transform_matrix"
         ("k1", 0.01, "lens distortion is not supported"),
         ("k7", 0.01, "lens distortion is not supported"),
         ("is_fisheye", True, "lens distortion"),
-        ("camera_model", "OPENCV_FISHEYE", "'OPENCV_FISHEYE' is not supported"),
+        ("camera_model", "OPENCV_FISHEYE", '"OPENCV_FISHEYE" is not supported'),
         ("fl_y", 50, "cannot be compared"),
         ("frames.0.fl_x", 50, "intrinsics of single frames"),
         ("frames.0.k1", 0.1, "lens distortion"),

@@ -21,6 +21,7 @@ LARGEST = 1e9  # of numbers that say no other limit: their squares are finite in
 LARGEST_FILE = 1 << 28  # bytes of a text file: a transforms file of 300,000 views
 # Names of objects: letters and digits of any script, their marks, and . _ + -. They are names of files, too.
 NAME = re.compile("\\w[\\w.+\u0300-\u036f\u0483-\u1dff\u20d0-\u20f0\u302a-\u309a\ua66f-\uabed\ufe20-\ufe2f-]*")
+LONGEST_SHOWN = 80  # characters of a value in a message
 LONGEST_INTEGER = 1000  # digits of a whole number in JSON: more take Python long, and no number is as large
 
 
@@ -32,8 +33,12 @@ class Unfit(Exception):
 
 
 def shown(value):
-    """A value as a message has it: short, whatever it is."""
-    return reprlib.repr(value)
+    """A value as a message has it: as JSON, and short, whatever it is."""
+    try:
+        words = json.dumps(value, default=str, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):  # an endless or very deep one, a number of thousands of digits
+        words = reprlib.repr(value)
+    return words if len(words) <= LONGEST_SHOWN else words[: LONGEST_SHOWN - 3] + "..."
 
 
 def number(above=-LARGEST, below=LARGEST):

@@ -9,9 +9,9 @@ Standard library only and valid for Python 3.7, so that it also runs inside Blen
 
 import dataclasses
 import functools
-import json
 import typing
 
+from obj2ngp.common.checks import parse_json, shown
 from obj2ngp.common.files import UserError
 
 AUTO = "auto"
@@ -33,20 +33,18 @@ def setting(default, doc, low=None, high=None, choices=None, auto=False):
 
 def read_settings(kind, text):
     """Make the dataclass `kind` from the JSON object in `text`, a program's option `--settings`. Raises UserError."""
+    values = read_mapping(text)
     try:
-        return from_mapping(kind, read_mapping(text))
+        return from_mapping(kind, values)
     except UserError as error:
         raise UserError(f"--settings: {error}") from error
 
 
 def read_mapping(text):
-    """The dict that the JSON object in `text` is. Raises UserError."""
-    try:
-        values = json.loads(text)
-    except ValueError as error:
-        raise UserError(f"not valid JSON: {error}") from error
+    """The dict that the JSON object in `text`, a program's option `--settings`, is. Raises UserError."""
+    values = parse_json(text, "--settings")
     if not isinstance(values, dict):
-        raise UserError(f"must hold keys, not {_shown(values)}")
+        raise UserError(f"--settings: must hold keys, not {shown(values)}")
     return values
 
 
@@ -70,7 +68,7 @@ def given(kind, values, path=""):
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise UserError(_at(path, f"must hold keys, not {_shown(values)}"))
+        raise UserError(_at(path, f"must hold keys, not {shown(values)}"))
     types = types_of(kind)
     fields = {field.name: field for field in dataclasses.fields(kind)}
     result = {}
@@ -124,13 +122,13 @@ def _checked(kind, limits, value, where):
     except ValueError:
         wanted = _words(kind) + (f" or {AUTO}" if limits.get("auto") else "")
         hint = " (in quotes where a text looks like a number)" if "text" in wanted else ""
-        raise UserError(_at(where, f"must be {wanted}, not {_shown(value)}{hint}")) from None
+        raise UserError(_at(where, f"must be {wanted}, not {shown(value)}{hint}")) from None
     choices, low, high = (limits.get(name) for name in ("choices", "low", "high"))
     if choices is not None and not all(choice in choices for choice in (value if isinstance(value, list) else [value])):
-        raise UserError(_at(where, f"must be one of {', '.join(choices)}, not {_shown(value)}"))
+        raise UserError(_at(where, f"must be one of {', '.join(choices)}, not {shown(value)}"))
     numbers = value if isinstance(value, list) else [value]
     if low is not None and not all(low <= number <= high for number in numbers if number is not None):
-        raise UserError(_at(where, f"must be between {low} and {high}, not {_shown(value)}"))
+        raise UserError(_at(where, f"must be between {low} and {high}, not {shown(value)}"))
     return value
 
 
@@ -173,7 +171,3 @@ def _words(kind):
 
 def _at(path, message):
     return f"{path}: {message}" if path else message
-
-
-def _shown(value):
-    return json.dumps(value, default=str, ensure_ascii=False)

@@ -99,12 +99,21 @@ class TrainConfig:
     warmup_steps: int = _auto(200, "steps of linear learning-rate warm-up", 0, 100000)
     final_rate: float = _auto(0.02, "learning rate at the end, as a fraction of the first", 0.0, 1.0)
     decay_start: float = _auto(0.6, "fraction of the run after which the rate falls exponentially", 0.0, 1.0)
-    beta1: float = _auto(0.9, "Adam's decay of the first moment", 0.0, 1.0)
-    beta2: float = _auto(0.99, "Adam's decay of the second moment", 0.0, 1.0)
+    beta1: float = _auto(0.9, "Adam's decay of the first moment", 0.0, 0.99)
+    beta2: float = _auto(0.99, "Adam's decay of the second moment", 0.9, 0.9999)
     weight_decay: float = _auto(0.0, "L2 regularisation of the MLPs' weights", 0.0, 1.0)
     huber: float = _auto(0.05, "residual at which the loss turns from quadratic to linear", 1e-4, 10.0)
     network: NetworkConfig = NetworkConfig()
     occupancy: OccupancyConfig = OccupancyConfig()
+
+    def __post_init__(self):
+        pixel = self.march_steps * self.supersampling**2
+        if self.samples_per_step < pixel:
+            raise ValueError(
+                "samples_per_step: {} have no room for one pixel's rays: {} = march_steps * supersampling^2".format(
+                    self.samples_per_step, pixel
+                )
+            )
 
 
 def default_config(backend, views, pixels):

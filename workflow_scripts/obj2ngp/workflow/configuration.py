@@ -55,6 +55,8 @@ class Project:
     def __post_init__(self):
         if set("{}") & set(self.results):
             raise ValueError("results: must not contain { or }")
+        if not self.results.isprintable() or self.results != self.results.strip() or self.results.startswith("-"):
+            raise ValueError("results: must not begin with -, nor begin or end with a space, nor hold control characters")
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,8 @@ class Resolved:
         try:
             self.configuration = from_mapping(Configuration, values)
             self._train = given(Train, values.get("train"), "train")
-            self.train_config("cpu")
+            for backend in self._recipes():
+                self.train_config(backend)
         except UserError as error:
             raise UserError(f"{source}: {error}") from error
 
@@ -161,6 +164,11 @@ class Resolved:
             kind = settings_kind(part)
             return dataclasses.asdict(getattr(configuration.export, part.replace("-", "_"))) if kind else {}
         return dataclasses.asdict({"render_test": configuration.test, "orbit": configuration.orbit}[program])
+
+    def _recipes(self):
+        """The backends whose recipes training may take: those of a CPU's and of a GPU's differ."""
+        backend = self.configuration.train.backend
+        return ("cpu", "cuda") if backend == AUTO else (backend,)
 
     def train_config(self, backend):
         """The TrainConfig that training with `backend` will have."""
