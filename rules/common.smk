@@ -19,7 +19,7 @@ if not (HOME / "workflow_scripts").is_dir():
     )
 sys.path.insert(0, str(HOME / "workflow_scripts"))
 
-from obj2ngp.common.files import UserError
+from obj2ngp.common.files import UserError, in_a_line
 from obj2ngp.common.provenance import FOLDER, RUN, Provenance, parameters
 from obj2ngp.common.settings import AUTO
 from obj2ngp.common.runtime import OWNER
@@ -59,12 +59,12 @@ def needed_objects(configuration):
 try:
     SETTINGS = Settings(config, needed_objects)
 except UserError as error:
-    raise WorkflowError(str(error)) from None
+    raise WorkflowError(in_a_line(str(error))) from None
 
 OBJECTS = SETTINGS.objects
 SLICES = Slices(OBJECTS, OBJECTS.total)
 PROJECT = SETTINGS.configuration.project
-RESULTS = PROJECT.results
+RESULTS = os.path.normpath(PROJECT.results)
 STAMP = f"{RESULTS}/slices/{{slice}}"  # says that the objects of a slice have all of their results
 TRAINER_ENVIRONMENT = f"../envs/{PROJECT.trainer_environment}.yaml"
 

@@ -14,7 +14,6 @@ from obj2ngp.views.picture_files import read_picture
 from obj2ngp.views.pictures import check_view_names, truth_on_white
 from obj2ngp.views.reading import read_images
 
-from .metrics import WINDOW
 from .registry import METRICS
 
 IMAGES = "8-bit sRGB, whole image; truth composited from straight alpha on white and rounded"
@@ -44,8 +43,6 @@ def compare(transforms, predictions, metrics):
     """
     views = read_images(transforms)
     size = views.rgba.shape[1:3]
-    if min(size) < WINDOW:
-        raise UserError(f"{transforms}: views must have at least {WINDOW} pixels a side")
     check_view_names(views.names, transforms)
 
     def pairs():

@@ -11,7 +11,7 @@ WINDOW = 11  # pixels, the side of SSIM's window
 def ssim(truth, prediction):
     """Mean structural similarity (Wang et al. 2004) of two uint8 pictures (H,W,3), 1 where they are equal.
 
-    Neither side may be shorter than WINDOW.
+    The window is the largest odd one that fits where a side is shorter than WINDOW.
     """
     from skimage.metrics import structural_similarity
 
@@ -23,6 +23,7 @@ def ssim(truth, prediction):
         gaussian_weights=True,
         sigma=1.5,
         use_sample_covariance=False,
+        win_size=min(WINDOW, (min(truth.shape[:2]) - 1) // 2 * 2 + 1),
     )
 
 

@@ -110,7 +110,7 @@ class TrainConfig:
         pixel = self.march_steps * self.supersampling**2
         if self.samples_per_step < pixel:
             raise ValueError(
-                "samples_per_step: {} have no room for one pixel's rays: {} = march_steps * supersampling^2".format(
+                "samples_per_step: {} is below {}, march_steps * supersampling^2: no room for a pixel's rays".format(
                     self.samples_per_step, pixel
                 )
             )

@@ -3,6 +3,8 @@
 import os
 import re
 
+LONGEST_PATH = 4096  # bytes, on Linux: nothing lies at a longer one
+DEEPEST = 32  # folders of a reference that are looked for below others: more is a mistake, and takes long
 IMAGE_FOLDERS = ("images", "textures", os.path.join("materials", "textures"))
 
 
@@ -45,6 +47,8 @@ def find_file(reference, model, named_in):
     beside ``named_in`` and the model, in the folder above, and in the image folders of these; always without regard to
     the case of letters. Backslashes, drive letters and ``model://`` are understood.
     """
+    if "\0" in reference:
+        return None
     root = model_root(model)
     reference = re.sub(r"^([A-Za-z]:|[a-z]+:/)(?=/)", "", reference.strip().replace("\\", "/"))
     model_folder = os.path.dirname(os.path.abspath(str(model)))
@@ -55,7 +59,7 @@ def find_file(reference, model, named_in):
             if path not in folders and os.path.isdir(path):
                 folders.append(path)
     as_written = os.path.join(written_in, reference)  # an absolute reference stays as it is
-    parts = [part for part in reference.split("/") if part not in ("", ".")]
-    candidates = [as_written]
+    parts = [part for part in reference.split("/") if part not in ("", ".")][-DEEPEST:]
+    candidates = [as_written] if len(os.fsencode(as_written)) < LONGEST_PATH else []
     candidates += [os.path.join(folder, *parts[i:]) for i in range(len(parts)) for folder in folders]
     return next((found for found in (_existing(path, root) for path in candidates) if found), None)

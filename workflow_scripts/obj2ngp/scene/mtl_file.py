@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
+from obj2ngp.common.checks import LARGEST
+
 from .obj_file import read_text
 
 
@@ -51,10 +53,12 @@ _OPTION_VALUES = {
 
 
 def _as_number(word):
+    """The number that ``word`` is, or None: what is not finite, or absurd, is none either."""
     try:
-        return float(word)
+        value = float(word)
     except ValueError:
         return None
+    return value if abs(value) < LARGEST else None
 
 
 def parse_texture(statement):

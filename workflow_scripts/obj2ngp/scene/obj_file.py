@@ -12,7 +12,11 @@ from typing import List, Optional
 
 import numpy as np
 
+from obj2ngp.common.checks import read_bytes
 from obj2ngp.common.files import UserError
+from obj2ngp.common.memory import memory_limit
+
+BYTES_TO_READ = 8  # of memory, at least, that a byte of a file takes while it is read
 
 
 @dataclass
@@ -36,11 +40,7 @@ class ObjFile:
 
 def read_text(path):
     """The text of an .obj or .mtl file in UTF-8, UTF-16 or Latin-1, continued lines joined. Raises UserError."""
-    try:
-        with open(str(path), "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from error
+    data = read_bytes(path, memory_limit() // BYTES_TO_READ)
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = data.decode("utf-16", errors="replace")
     else:

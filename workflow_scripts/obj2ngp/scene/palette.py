@@ -3,7 +3,7 @@
 import os
 import re
 
-from .lookup import find_file, model_root
+from .lookup import LONGEST_PATH, find_file, model_root
 from .mtl_file import Material, read_mtl
 
 UNKNOWN = Material("")  # light grey, for faces without a material
@@ -62,7 +62,7 @@ def read_palette(obj, model, used, problems, uses):
             problems,
             model,
             [
-                f"{reference!r} of material {material!r} in {os.path.basename(library)}"
+                f"{_end(reference)!r} of material {material!r} in {os.path.basename(library)}"
                 for (library, reference), material in missing.items()
             ],
             f"not found under {model_root(model)}",
@@ -70,6 +70,11 @@ def read_palette(obj, model, used, problems, uses):
     for index in used:
         drop_textures(palette[index], lambda texture: texture.path is None)
     return palette
+
+
+def _end(reference):
+    """A reference as a message has it: the end of one that is longer than any path."""
+    return reference if len(reference) <= LONGEST_PATH else "..." + reference[-100:]
 
 
 def report_textures(problems, model, textures, reason):

@@ -56,7 +56,9 @@ class Project:
         if set("{}") & set(self.results):
             raise ValueError("results: must not contain { or }")
         if not self.results.isprintable() or self.results != self.results.strip() or self.results.startswith("-"):
-            raise ValueError("results: must not begin with -, nor begin or end with a space, nor hold control characters")
+            raise ValueError(
+                "results: must not begin with -, nor begin or end with a space, nor hold control characters"
+            )
 
 
 @dataclass(frozen=True)

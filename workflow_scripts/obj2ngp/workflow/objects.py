@@ -13,10 +13,11 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Optional, Tuple, Union
 
+from obj2ngp.common.checks import NAME
 from obj2ngp.common.files import UserError
 from obj2ngp.common.settings import setting
 
-NAME = re.compile(r"\w[\w.+-]*")  # letters and digits of any script, and _
+PERIODIC = re.compile(r"(.+?)\1{19}$")  # Snakemake takes such an end for an endless recursion
 LONGEST_NAME = 200  # bytes; file systems allow 255, and temporary siblings are a little longer
 RESERVED = {
     "failures.csv",
@@ -181,7 +182,13 @@ def scan_folder(folder):
         while len(parts) > 1 and parts[-1] in (parts[-2], "model", "models", "model_normalized"):
             parts.pop()
         name = unicodedata.normalize("NFC", "-".join(parts))
-        yield Object(re.sub(r"^\W|[^\w.+-]", "_", name), str(file))
+        yield Object(re.sub(r"^\W|[^\w.+-]", _safe, name), str(file))
+
+
+def _safe(found):
+    """What stands in a name for a character of a path: itself for a mark, without which letters would look alike."""
+    inner = found.start() > 0 and NAME.fullmatch("a" + found.group())
+    return found.group() if inner and unicodedata.category(found.group()).startswith("M") else "_"
 
 
 def _model_files(folder):
@@ -280,11 +287,13 @@ def _refuse(error):
 
 
 def _check_name(item):
-    if not NAME.fullmatch(item.name) or item.name.endswith("."):
+    if not NAME.fullmatch(item.name) or not item.name.isprintable() or item.name.endswith("."):
         raise UserError(
             f"object {item.name!r} ({item.path}): a name starts with a letter, digit or _ and holds only"
             " letters, digits and . _ + -"
         )
+    if item.name.count(item.name[-1]) >= 20 and PERIODIC.search(item.name):
+        raise UserError(f"object {item.name} ({item.path}): the name's end repeats itself 20 times or more")
     if item.name in RESERVED:
         raise UserError(f"object {item.name} ({item.path}): this name is the workflow's own")
     if len(os.fsencode(item.name)) > LONGEST_NAME:
@@ -294,6 +303,8 @@ def _check_name(item):
 def _check_path(item):
     if not item.path.isprintable():  # control characters, and bytes that are not UTF-8
         raise UserError(f"object {item.name}: unsafe characters in the path {item.path!r}")
+    if set("{}") & set(item.path):  # to Snakemake, they enclose wildcards
+        raise UserError(f"object {item.name}: {item.path}: the path must not hold {{ or }}")
     if not _is_model_file(os.path.basename(item.path)):
         raise UserError(f"object {item.name}: {item.path} is not an .obj file")
     if not os.path.isfile(item.path):
