@@ -29,6 +29,7 @@ from obj2ngp.ngp.config import METHOD as TRAIN_METHOD
 from obj2ngp.ngp.settings import ORBIT_METHOD, VIEWS_METHOD
 from obj2ngp.scene.settings import METHOD as RENDER_METHOD
 from obj2ngp.scene.settings import SPLITS
+from obj2ngp.viewer.settings import METHOD as VIEWER_METHOD
 from obj2ngp.workflow.configuration import Settings
 from obj2ngp.workflow.gpus import CARDS, JOBS_PER_CARD, visible_gpus
 from obj2ngp.workflow.limits import PATIENCE
@@ -158,6 +159,7 @@ METHODS = {
     "render_test": VIEWS_METHOD,
     "metrics": METRICS_METHOD,
     "orbit": ORBIT_METHOD,
+    "viewer": VIEWER_METHOD,
 }
 JOBS = {"render": "render_{split}", "render_test": "render_views"}
 
@@ -181,7 +183,7 @@ def parameters_of(name, wildcards):
     return parameters(
         METHODS[name],
         settings(name)(wildcards) if has_settings else None,
-        backend(wildcards) if has_settings and name != "render" else None,
+        backend(wildcards) if has_settings and name not in ("render", "viewer") else None,
     )
 
 
@@ -259,6 +261,8 @@ def last_results(name):
     configuration = SETTINGS.of(name).configuration
     if configuration.render.views.val:
         yield "renders/transforms_val.json"
+    if configuration.viewer.enabled:
+        yield "viewer.html"
     for format in configuration.export.formats:
         yield f"export/{format}"
 

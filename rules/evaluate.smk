@@ -78,3 +78,30 @@ rule orbit:
         + " --object {wildcards.object:q} --model {input.model:q} --set-aside"
         " --settings {params.settings:q} --backend {params.backend} --threads {threads}"
         " --gif {output.gif:q} --video {output.video:q}" + recorded("orbit")
+
+
+# What a person looks at: the model itself and what is known of it, in one file.
+rule viewer:
+    input:
+        fit("viewer"),
+        model=rules.train.output.model,
+        log=rules.train.output.log,
+        metrics=rules.metrics.output.table,
+        transforms=result("renders/transforms_test.json"),
+    output:
+        page=ensure(result("viewer.html"), non_empty=True),
+    log:
+        "logs/{object}/viewer.log",
+    conda:
+        TRAINER_ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(5),
+    params:
+        settings=settings("viewer"),
+        method=METHODS["viewer"],
+    shell:
+        launched(program("viewer")) + " --object {wildcards.object:q}"
+        ' --results "$(dirname {output.page:q})" --settings {params.settings:q}'
+        " --out {output.page:q}" + recorded("viewer")

@@ -4,6 +4,7 @@ import hypothesis
 import pytest
 
 from blender_versions import VERSIONS, command
+from browser import Browser
 from obj2ngp.ngp import backends
 from scene_helpers import BLENDER_PYTHON, WORKER, Blender
 from workflow_project import AGGREGATES, Project, jobs_in, jobs_of
@@ -63,3 +64,11 @@ def blender(request, tmp_path_factory):
     process = Blender(words, tmp_path_factory.mktemp("renders"))
     yield process
     process.close()
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """A running Chromium, for tests with the marks of `needs_chromium`."""
+    browser = Browser(tmp_path_factory.mktemp("browser"))
+    yield browser
+    browser.close()

@@ -26,6 +26,7 @@ PROGRAMS = {
     "render_test": "render_views",
     "metrics": "metrics",
     "orbit": "orbit",
+    "viewer": "viewer",
     **{f"export {name}": f"{PACKAGE}/exports/{format.module}" for name, format in FORMATS.items()},
 }  # by rule
 
@@ -101,6 +102,7 @@ def methods():
     from obj2ngp import evaluation
     from obj2ngp.ngp import config, settings
     from obj2ngp.scene import settings as scene
+    from obj2ngp.viewer import settings as viewer
 
     return {
         "render": scene.METHOD,
@@ -108,6 +110,7 @@ def methods():
         "render_test": settings.VIEWS_METHOD,
         "metrics": evaluation.METHOD,
         "orbit": settings.ORBIT_METHOD,
+        "viewer": viewer.METHOD,
         **{f"export {name}": format.method for name, format in FORMATS.items()},
     }
 

@@ -38,10 +38,10 @@ def test_comments_docstrings_and_layout_do_not_count(scripts):
 @pytest.mark.parametrize(
     "file, old, new, programs",
     [
-        ("obj2ngp/ngp/config.py", "pixels > 200", "pixels > 201", {"train", "render_views", "orbit"}),
+        ("obj2ngp/ngp/config.py", "pixels > 200", "pixels > 201", {"train", "render_views", "orbit", "viewer"}),
         ("obj2ngp/ngp/hull.py", "def ", "def a_", {"train"}),
         ("obj2ngp/ngp/video.py", "def ", "def a_", {"orbit"}),
-        ("obj2ngp/ngp/backends/cuda/adam.py", "def ", "def a_", {"train", "render_views", "orbit"}),
+        ("obj2ngp/ngp/backends/cuda/adam.py", "def ", "def a_", {"train", "render_views", "orbit", "viewer"}),
         ("obj2ngp/scene/studio.py", "def ", "def a_", {"render"}),
         ("obj2ngp/views/pictures.py", "def ", "def a_", {"render_views", "metrics"}),
         ("obj2ngp/common/files.py", "def ", "def a_", set(MAIN)),

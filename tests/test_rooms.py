@@ -57,6 +57,13 @@ ROOMS = {
         },
         programs={"export", "collect"},
     ),
+    "viewer": Room(
+        {"common", "views", "ngp"},
+        {"numpy", "imageio", "imageio_ffmpeg", "rich", "safetensors", "torch", "numba", "triton", *TCNN},
+        optional={"viser"},
+        programs={"viewer", "view"},
+        python="py38",
+    ),
     "evaluation": Room(
         {"common", "views"},
         {"numpy", "imageio", "skimage", "flip_evaluator"},
@@ -79,6 +86,7 @@ SETTINGS = {
     "obj2ngp.ngp.settings",
     "obj2ngp.exports.settings",
     "obj2ngp.exports.registry",
+    "obj2ngp.viewer.settings",
 }
 
 # What starts a job runs in front of its program, with that program's Python.

@@ -30,7 +30,7 @@ def after(jobs, *rules):
 def test_every_result_is_there(finished_project):
     results = finished_project.root / "results"
     assert (results / "objects.tsv").read_text() == (
-        "object\tresults\nfirst\tmetrics.csv orbit.gif renders/transforms_val.json\n"
+        "object\tresults\nfirst\tmetrics.csv orbit.gif renders/transforms_val.json viewer.html\n"
     )
     assert (results / "gallery" / "index.html").stat().st_size > 0
     rows = list(csv.DictReader((results / "summary.csv").open()))
@@ -80,12 +80,12 @@ def test_raised_method_number_reruns_its_program_and_what_follows(project):
     raised, count = re.subn(r"METHOD = (\d+)", lambda found: f"METHOD = 1{found[1]}", declarations.read_text())
     assert count == 1
     declarations.write_text(raised)
-    assert project.planned() == after({job("train", "first")}, "render_test", "metrics", "orbit")
+    assert project.planned() == after({job("train", "first")}, "render_test", "metrics", "orbit", "viewer")
 
 
 def test_trainer_setting_renders_nothing_anew(project):
     project.configure(train={**TINY["train"], "steps": 30})
-    assert project.planned() == after({job("train", "first")}, "render_test", "metrics", "orbit")
+    assert project.planned() == after({job("train", "first")}, "render_test", "metrics", "orbit", "viewer")
 
 
 def test_orbit_setting_remakes_the_turntables_alone(project):

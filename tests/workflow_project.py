@@ -35,7 +35,7 @@ def job(rule, name=None, split=None):
 
 def jobs_of(name, splits=("train", "val", "test")):
     """All jobs that belong to the object `name` alone."""
-    single = {job(rule, name) for rule in ("train", "render_test", "metrics", "orbit")}
+    single = {job(rule, name) for rule in ("train", "render_test", "metrics", "orbit", "viewer")}
     return single | {job("render", name, split) for split in splits}
 
 

@@ -19,11 +19,12 @@ from obj2ngp.exports.settings import ExportSettings, settings_kind
 from obj2ngp.ngp.config import TrainConfig, resolve
 from obj2ngp.ngp.settings import BACKENDS, OrbitSettings, ViewSettings
 from obj2ngp.scene.settings import ObjectSettings, Views
+from obj2ngp.viewer.settings import ViewerSettings
 
 from . import resources
 from .objects import Objects
 
-PER_OBJECT = ("render", "train", "test", "orbit", "export")  # sections that an object may override
+PER_OBJECT = ("render", "train", "test", "orbit", "export", "viewer")  # sections that an object may override
 BLENDER = "render.blender"  # the only key in them that it may not: it belongs to the machine
 
 
@@ -94,6 +95,7 @@ class Configuration:
     train: Train = Train()
     test: ViewSettings = ViewSettings()
     orbit: OrbitSettings = OrbitSettings()
+    viewer: ViewerSettings = ViewerSettings()
     export: ExportSettings = ExportSettings()
 
 
@@ -165,6 +167,8 @@ class Resolved:
         if program == "export":
             kind = settings_kind(part)
             return dataclasses.asdict(getattr(configuration.export, part.replace("-", "_"))) if kind else {}
+        if program == "viewer":
+            return {"largest": configuration.viewer.largest}
         return dataclasses.asdict({"render_test": configuration.test, "orbit": configuration.orbit}[program])
 
     def _recipes(self):

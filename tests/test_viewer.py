@@ -1,0 +1,222 @@
+"""The page of an object: right in a real browser, whatever the network, and complete in its file."""
+
+import base64
+import dataclasses
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+
+import viewer
+from browser import needs_chromium
+from obj2ngp.common.cameras import transforms
+from obj2ngp.common.files import UserError
+from obj2ngp.ngp.config import NetworkConfig, OccupancyConfig, TrainConfig
+from obj2ngp.ngp.field import Field, GridLevels
+from obj2ngp.ngp.model_file import Model
+from obj2ngp.ngp.rendering import Renderer, on_white
+from obj2ngp.ngp.settings import OrbitSettings
+from obj2ngp.ngp.turntable import orbit_poses
+from obj2ngp.viewer import packing
+from obj2ngp.viewer.page import STATIC, embedded, thinned
+from obj2ngp.viewer.window import Window
+from obj2ngp.views.pictures import psnr
+
+SIZE, FOCAL = 32, 0.5 / np.tan(np.radians(49.13) / 2)
+NETWORKS = {
+    "dense": dict(levels=3, features=4, table_log2=16, base_resolution=4, finest_resolution=16, sh_degree=1),
+    "hashed": dict(levels=4, features=2, table_log2=8, base_resolution=8, finest_resolution=64, sh_degree=2),
+    "deep": dict(levels=5, features=1, density_layers=4, color_layers=4, density_width=16, color_width=16),
+    "wide": dict(levels=3, features=3, density_width=128, color_width=128, color_layers=1, sh_degree=3),
+    "odd": dict(levels=3, features=5, density_width=20, color_width=30, geometry_features=7, sh_degree=4),
+}
+
+
+def make_model(scale=1.0, offset=(0.5, 0.5, 0.5), **network):
+    """A Model of random parameters, with a lopsided lump of matter in the middle of its cube."""
+    settings = dict(table_log2=10, base_resolution=4, finest_resolution=32, density_width=16, color_width=16)
+    network = NetworkConfig(**{**settings, **network})
+    config = TrainConfig(network=network, occupancy=OccupancyConfig(resolution=16), march_steps=64, pixel_jitter=0.5)
+    field = Field(network)
+    field.start(0)
+    random = np.random.default_rng(1)
+    table = torch.from_numpy(random.normal(0, 1, field.table.shape).astype(np.float32))
+    place = (np.indices((16, 16, 16)).T + 0.5) / 16 - 0.5
+    occupied = torch.from_numpy((place**2).sum(-1) < 0.1 + 0.1 * place[..., 0])
+    header = {"config": dataclasses.asdict(config), "steps": 1, "training_seconds": 1.0, "backend": "cpu"}
+    header.update(device="2 threads", versions={"torch": "2"}, occupancy_shape=(16, 16, 16), scale=scale)
+    weights = 2 * field.weights
+    return Model(table, weights, occupied, config, scale, torch.tensor(offset), {**header, "offset": list(offset)})
+
+
+def save(model, path):
+    """The file of a model."""
+    from obj2ngp.ngp.model_file import save_tensors
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    bits = np.packbits(model.occupied.numpy())
+    save_tensors(path, {"table": model.table.numpy(), "weights": model.weights.numpy(), "occupied": bits}, model.header)
+
+
+def write_page(model, results, **settings):
+    """The page of `model`, by the program; it calls the object `ball`."""
+    save(model, results / "model.safetensors")
+    page = results / "viewer.html"
+    options = ["--object", "ball", "--results", str(results), "--out", str(page)]
+    viewer.main([*options, "--settings", json.dumps(settings)])
+    return page
+
+
+def write_cameras(results):
+    """Three test cameras."""
+    poses, files = orbit_poses(OrbitSettings(frames=3)), ["test/000", "test/001", "test/002"]
+    (results / "renders").mkdir(parents=True)
+    (results / "renders" / "transforms_test.json").write_text(json.dumps(transforms(poses, files, (SIZE, SIZE), 0.8)))
+
+
+def told(page):
+    """What the page holds about its object."""
+    text = page.read_text(encoding="utf-8")
+    return json.loads(re.search('id="object">(.*?)</script>', text, re.DOTALL)[1])
+
+
+def test_quantised_tables_are_near_and_use_all_steps():
+    offset = np.array([0, 8, 24])
+    table = np.random.default_rng(0).normal(0, [[0.1]] * 8 + [[3.0]] * 16, (24, 2)).astype(np.float32)
+    numbers, scales = packing.quantise(table, offset)
+    assert numbers.dtype == np.int8 and [abs(numbers[a:b]).max() for a, b in ((0, 8), (8, 24))] == [127, 127]
+    error = abs(packing.dequantise(numbers, scales, offset) - table)
+    assert (error <= np.repeat(scales, [8, 16])[:, None] / 254 * 1.001).all()
+    assert not packing.quantise(np.zeros((24, 2), np.float32), offset)[0].any()
+
+
+@pytest.mark.parametrize(
+    "network, words",
+    [
+        (dict(table_log2=24, levels=2, base_resolution=256, finest_resolution=300), "hash table has"),
+        (dict(density_layers=8, color_layers=5), "more layers"),
+        (dict(color_width=256), "wider ones"),
+    ],
+)
+def test_a_field_too_large_for_a_page_is_told(network, words):
+    network = NetworkConfig(**network)
+    model = dataclasses.replace(make_model(), config=TrainConfig(network=network))
+    model = dataclasses.replace(model, table=np.broadcast_to(0.0, (GridLevels(network).entries, network.features)))
+    with pytest.raises(packing.TooLarge, match=words):
+        packing.check_size(model)
+
+
+def test_the_page_is_one_file_that_asks_for_nothing(tmp_path):
+    write_cameras(tmp_path / "ball")
+    page = write_page(make_model(), tmp_path / "ball")
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(r"""(src|href)=["'](?!data:)\w|url\(|import\(|fetch\(""", text.split('id="object"')[0])
+    assert "$" not in re.sub(r"\$\{|\$\(|const \$ |\$\$", "", text.split("<script>")[0])
+    content = told(page)
+    assert [view["name"] for view in content["views"]] == ["000", "001", "002"]
+    assert [text for text, _ in content["files"]] == ["model", "cameras"] and content["field"]["grid"] == 16
+    assert ["seed", "0"] in content["facts"] and content["lens"]["focal"] > 0.5
+
+
+def test_the_page_of_a_larger_field_says_so(tmp_path):
+    content = told(write_page(make_model(table_log2=16, finest_resolution=128), tmp_path / "ball", largest=0.1))
+    assert content["field"] is None and "too large for a page: it takes 1.1 MB" in content["problem"]
+
+
+def test_a_missing_model_is_named(tmp_path):
+    with pytest.raises(UserError, match="object x: .*model.safetensors"):
+        viewer.main(["--object", "x", "--results", str(tmp_path), "--out", str(tmp_path / "viewer.html")])
+    assert not (tmp_path / "viewer.html").exists()
+
+
+def test_text_cannot_leave_its_place():
+    assert "</script>" not in embedded({"name": "</script><img onerror=1>"})
+    assert thinned(list(range(10)), 4) == [0, 3, 6, 9] and thinned([], 4) == []
+
+
+@pytest.fixture(scope="module")
+def blank(browser, tmp_path_factory):
+    """A page with the renderer and no field."""
+    file = tmp_path_factory.mktemp("blank") / "blank.html"
+    scripts = "".join(f"<script>{(STATIC / name).read_text()}</script>" for name in ("shader.js", "field.js"))
+    file.write_text(f"<!doctype html><canvas></canvas>{scripts}")
+    page = browser.open(file.as_uri())
+    yield page
+    page.close()
+
+
+def pictures(page, model, poses, rays=2, background=(1, 1, 1)):
+    """What the page's renderer makes of a model: (SIZE, SIZE, 3) uint8 each."""
+    description, data = packing.packed(model)
+    page.run(
+        "window.gl = document.createElement('canvas').getContext('webgl2');"
+        f"window.field = new Field(gl, {json.dumps(description)}, await inflated('{data}'))"
+    )
+    for pose in poses:
+        lens = {"pose": pose.tolist(), "focal": FOCAL, "center": [0.5, 0.5]}
+        look = {"rays": rays, "background": background, "depth": False}
+        pixels = page.run(
+            f"field.prepare({SIZE}, {SIZE}, {json.dumps(lens)}, {json.dumps(look)}); field.draw(0, 0, {SIZE}, {SIZE});"
+            "const pixels = btoa(String.fromCharCode(...field.pixels())); return pixels"
+        )
+        yield np.frombuffer(base64.b64decode(pixels), np.uint8).reshape(SIZE, SIZE, 4)[..., :3]
+    page.run("gl.getExtension('WEBGL_lose_context').loseContext()")
+
+
+@needs_chromium
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_browser_shows_what_we_render(blank, name):
+    """Also of networks whose sizes fill no vec4, and of a cube that lies elsewhere in the world."""
+    model = make_model(0.5, (0.4, 0.5, 0.6), **NETWORKS[name])
+    center = (0.5 - model.offset.numpy()) / model.scale
+    poses = orbit_poses(OrbitSettings(frames=2, elevation=20.0), center, 2.0)
+    ours = [
+        on_white(rgb, opacity)
+        for rgb, opacity, _ in Renderer(model, "cpu").render_views(poses, SIZE, SIZE, FOCAL * SIZE)
+    ]
+    theirs = list(pictures(blank, model, poses))
+    assert np.mean([psnr(*pair) for pair in zip(ours, theirs, strict=True)]) >= 40
+    assert min(picture.std() for picture in ours) > 10  # there is something to see
+
+
+@needs_chromium
+def test_the_page_lives(browser, tmp_path):
+    """It shows the field, follows keys and mouse, and says nothing on the console."""
+    results = tmp_path / "ball"
+    write_cameras(results)
+    (results / "metrics.csv").write_text("object,view,psnr\nball,000,30.5\nball,001,29.0\nball,002,31.0\n")
+    page = browser.open(write_page(make_model(), results).as_uri(), 420, 500)
+    page.wait("document.getElementById('speed').textContent && !player.busy")
+    page.run("document.getElementById('stage').focus()")
+    page.key("ArrowLeft")
+    page.key("+")
+    assert page.run("return [camera.azimuth, camera.distance]") == pytest.approx([50, 1.5 / 1.1])
+    page.mouse("Pressed", 100, 100)
+    page.mouse("Moved", 142, 100)
+    page.mouse("Released", 142, 100)
+    assert page.run("return camera.azimuth") == pytest.approx(50 - 180 * 42 / min(420, 350), abs=2)
+    page.mouse("Wheel", 100, 100, deltaX=0, deltaY=100)
+    page.wait("camera.distance > 1.5")
+    page.run("document.getElementById('worst').click()")
+    assert page.run("return camera.lens.pose") == told(results / "viewer.html")["views"][1]["pose"]
+    page.key("d")
+    page.wait("!player.busy && player.look.depth")
+    assert page.messages == [] and all(url.startswith("file:") for url in page.requests)
+    page.close()
+
+
+def test_the_window_sees_as_the_renderer_does():
+    """A camera of viser's, from the x axis, with the model's own up direction."""
+    model = make_model()
+    window = Window(model, "cpu", port=0)
+    try:
+        wxyz = np.array([0.5, -0.5, -0.5, 0.5])  # looks along -x, with z up, in OpenCV's axes
+        shown = window.picture(window.resting, (1.5, 0, 0), wxyz, 2 * np.arctan(0.5 / FOCAL), 1.0, SIZE)
+        pose = orbit_poses(OrbitSettings(frames=2, elevation=0.0))[0]
+        pose[:3, :3], pose[:3, 3] = [[0, 0, 1], [1, 0, 0], [0, 1, 0]], (1.5, 0, 0)
+        [(rgb, opacity, _)] = window.resting.render_views([pose], SIZE, SIZE, FOCAL * SIZE)
+        assert psnr(shown, on_white(rgb, opacity)) > 60 and shown.std() > 10
+    finally:
+        window.close()

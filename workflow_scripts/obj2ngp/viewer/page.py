@@ -1,0 +1,148 @@
+"""The page of one object: one file that holds the model and its renderer, and opens from a disk without a network."""
+
+import csv
+import html
+import json
+from pathlib import Path
+from statistics import fmean
+from string import Template
+
+from obj2ngp.common.files import atomic_path
+from obj2ngp.ngp import load_model
+from obj2ngp.views.posed_images import DataError
+from obj2ngp.views.reading import read_cameras
+
+from .packing import TooLarge, packed
+
+STATIC = Path(__file__).parent / "static"
+SCRIPTS = ("shader.js", "field.js", "camera.js", "player.js", "page.js")
+PICTURES = {"truth": "renders/test/", "prediction": "test/"}
+FILES = {
+    "turntable (GIF)": "orbit.gif",
+    "turntable (MP4)": "orbit.mp4",
+    "model": "model.safetensors",
+    "metrics": "metrics.csv",
+    "training": "training.csv",
+    "cameras": "renders/transforms_test.json",
+}
+MOST_POINTS = 200  # of the training curve
+MOST_CAMERAS = 500  # of a split
+
+
+def table(file):
+    """The rows of a CSV file as dicts; none if there is no such file."""
+    try:
+        with open(file, newline="", encoding="utf-8") as stream:
+            return list(csv.DictReader(stream))
+    except (OSError, ValueError, csv.Error):
+        return []
+
+
+def figure(row, column):
+    """A number of a row, or None."""
+    try:
+        return float(row[column])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def thinned(rows, most):
+    """At most so many of `rows`, evenly, the last among them."""
+    step = -(-len(rows) // most)
+    return rows[::-1][::step][::-1] if rows else []
+
+
+def cameras_of(transforms):
+    """(names, poses as lists of three rows, lens) of a transforms file; nothing where there is none that can be read.
+
+    The lens holds focal length and principal point in widths and heights of the picture, and width over height.
+    """
+    try:
+        cameras = read_cameras(transforms)
+    except (OSError, DataError):
+        return [], [], None
+    width, height = cameras.intrinsics.get("w", 1), cameras.intrinsics.get("h", 1)
+    focal, center = cameras.pinhole(width, height)
+    lens = {"focal": focal / width, "center": [center[0] / width, center[1] / height], "aspect": width / height}
+    poses = [[[round(float(x), 5) for x in row] for row in pose[:3]] for pose in cameras.pose[:MOST_CAMERAS]]
+    return [file.stem for file in cameras.files[:MOST_CAMERAS]], poses, lens
+
+
+def facts(model):
+    """What the model file says of the training, as pairs of words."""
+    header, network = model.header, model.config.network
+    yield "steps", "{:,} in {:.1f} s".format(model.header["steps"], header["training_seconds"])
+    yield "backend", "{}, {}".format(header["backend"], header["device"])
+    yield "seed", str(model.config.seed)
+    if "views" in header and "resolution" in header:
+        yield "training views", "{} of {}×{} pixels".format(header["views"], *header["resolution"])
+    yield (
+        "encoding",
+        "{0.levels} levels of {0.features}, 2^{0.table_log2} entries, {0.base_resolution} to"
+        " {0.finest_resolution} vertices".format(network),
+    )
+    yield (
+        "networks",
+        "{0.density_layers} × {0.density_width} and {0.color_layers} × {0.color_width}, spherical harmonics of degree"
+        " {0.sh_degree}".format(network),
+    )
+    for name, version in sorted(dict(header.get("versions", {})).items()):
+        yield name, str(version)
+
+
+def description(name, results, model):
+    """What the page knows of an object beside its field, as JSON has it."""
+    names, poses, lens = cameras_of(results / "renders" / "transforms_test.json")
+    _, training, _ = cameras_of(results / "renders" / "transforms_train.json")
+    psnrs = {row.get("view"): figure(row, "psnr") for row in table(results / "metrics.csv")}
+    known = [value for value in psnrs.values() if value is not None]
+    curve = [(figure(row, "seconds"), figure(row, "psnr")) for row in table(results / "training.csv")]
+    return {
+        "name": name,
+        "mean": "PSNR {:.2f} dB over {} test views".format(fmean(known), len(known)) if known else "",
+        "views": [{"name": view, "psnr": psnrs.get(view), "pose": pose} for view, pose in zip(names, poses)],
+        "lens": lens,
+        "cameras": training,
+        "pictures": PICTURES,
+        "curve": thinned([point for point in curve if None not in point], MOST_POINTS),
+        "facts": list(facts(model)),
+        "files": [[text, file] for text, file in FILES.items() if (results / file).is_file()],
+    }
+
+
+def embedded(value):
+    """JSON that may stand inside a script element."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def page_of(name, results, largest):
+    """The page, a text, of the object whose results lie in the folder `results`. Raises ModelError.
+
+    It holds no field if it would have more than `largest` bytes with it, and says so instead.
+    """
+    model = load_model(results / "model.safetensors")
+    content, data = description(name, results, model), ""
+    try:
+        content["field"], data = packed(model)
+        if len(data) > largest:
+            raise TooLarge("it takes {:.1f} MB".format(len(data) / 1e6))
+    except TooLarge as error:
+        content["field"], data = None, ""
+        content["problem"] = "This field is too large for a page: {}.".format(error)
+    read = lambda file: (STATIC / file).read_text(encoding="utf-8")  # noqa: E731
+    scripts = "\n".join(read(file).replace('"use strict";\n', "") for file in SCRIPTS)
+    return Template(read("page.html")).substitute(
+        title=html.escape(name),
+        style=read("page.css"),
+        object=embedded(content),
+        data=data,
+        script='"use strict";\n' + scripts,
+    )
+
+
+def write_page(name, results, settings, out):
+    """Write the page of an object, as `page_of` has it with ViewerSettings. Raises ModelError."""
+    text = page_of(name, results, settings.largest * 1e6)
+    with atomic_path(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print("{}: {:,} bytes".format(out, len(text.encode("utf-8"))))

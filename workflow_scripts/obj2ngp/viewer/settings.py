@@ -1,0 +1,17 @@
+"""Settings of an object's page: the section `viewer` of the workflow's configuration."""
+
+from dataclasses import dataclass
+
+from obj2ngp.common.settings import setting
+
+METHOD = 1  # raised by hand when the same settings give another page than before
+
+
+@dataclass(frozen=True)
+class ViewerSettings:
+    """The page on which an object can be turned."""
+
+    enabled: bool = setting(True, "write `viewer.html`, a page of each object that holds the model itself")
+    largest: float = setting(
+        8.0, "megabytes that such a page may have; that of a larger model says so and offers the turntable", 0.1, 1000
+    )

@@ -1,0 +1,205 @@
+// The page of one object: the field to turn, and what is known of it.
+"use strict";
+
+const $ = (id) => document.getElementById(id);
+const object = JSON.parse($("object").textContent);
+const SPIN = 24; // degrees a second
+let player = null, camera = null;
+
+function element(name, attributes = {}, ...children) {
+  const svg = ["line", "polyline", "text", "path", "circle"].includes(name);
+  const made = svg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+function press(button, on) {
+  button.setAttribute("aria-pressed", on);
+  return on;
+}
+
+const pressed = (button) => button.getAttribute("aria-pressed") === "true";
+
+function explain(error) {
+  const links = Object.entries({ "the turntable": "orbit.gif", "the mesh": object.mesh });
+  const offers = links.filter(([, file]) => file && window === window.top).map(([text, file]) => element("a", { href: file }, text));
+  $("problem").replaceChildren(error.message + (offers.length ? " Look at " : ""), ...offers.flatMap((a, i) => (i ? [" or ", a] : [a])));
+  $("problem").hidden = false;
+}
+
+async function start() {
+  describe();
+  if (!object.field) return explain(new FieldError(object.problem));
+  const gl = $("canvas").getContext("webgl2", { alpha: false, antialias: false, depth: false });
+  if (!gl) return explain(new FieldError("This browser has no WebGL 2, which the live view needs."));
+  try {
+    const field = new Field(gl, object.field, await inflated($("data").textContent));
+    camera = new Camera(object.field);
+    player = new Player(field, camera);
+  } catch (error) {
+    if (!(error instanceof FieldError)) throw error;
+    return explain(error);
+  }
+  steer($("stage"), camera);
+  tools();
+  camera.addEventListener("change", place);
+  camera.addEventListener("own", () => window.parent.postMessage({ obj2ngp: camera.state }, "*"));
+  window.addEventListener("message", ({ data }) => {
+    if (data && data.obj2ngp) camera.state = data.obj2ngp;
+  });
+  player.addEventListener("picture", ({ detail: { width, height, rays, milliseconds } }) => {
+    $("speed").textContent = `${width}×${height}${rays > 1 ? `, ${rays}×${rays} rays` : ""}, ${milliseconds.toFixed(0)} ms`;
+  });
+  $("canvas").addEventListener("webglcontextlost", () => explain(new FieldError("The graphics card gave up. Reload the page.")));
+  new ResizeObserver(() => { player.fit(); place(); }).observe($("stage"));
+}
+
+function tools() {
+  const toggles = {
+    spin: (on) => on && spin(performance.now()),
+    depth: (on) => { player.look.depth = on; player.redraw(); },
+    where: (on) => {
+      $("cameras").hidden = !on;
+      if (on && !camera.view) camera.zoom(Math.max(1, (3.5 * camera.unit) / camera.distance)); // back to where they stand
+      place();
+    },
+  };
+  for (const [id, act] of Object.entries(toggles)) $(id).addEventListener("click", () => act(press($(id), !pressed($(id)))));
+  $("reset").addEventListener("click", () => camera.reset());
+  $("background").addEventListener("input", () => {
+    player.look.background = [1, 3, 5].map((i) => parseInt($("background").value.slice(i, i + 2), 16) / 255);
+    player.redraw();
+  });
+  const keys = { d: "depth", c: "where", " ": "spin" };
+  $("stage").addEventListener("keydown", (event) => {
+    if (!keys[event.key] || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    $(keys[event.key]).click();
+  });
+  $("stage").addEventListener("pointerdown", () => press($("spin"), false));
+}
+
+function spin(before) {
+  requestAnimationFrame((now) => {
+    if (!pressed($("spin"))) return;
+    if (player.busy && player.stale) return spin(before); // the last picture is not there yet
+    camera.turn((SPIN * Math.min(500, now - before)) / 1000, 0);
+    spin(now);
+  });
+}
+
+/** What is known of the object, on the panel. */
+function describe() {
+  $("name").textContent = object.name;
+  $("mean").textContent = object.mean || "";
+  for (const [name, value] of object.facts) $("facts").append(element("dt", {}, name), element("dd", {}, value));
+  for (const [text, file] of object.files) $("links").append(element("li", {}, element("a", { href: file }, text)));
+  $("files").hidden = !object.files.length;
+  if (object.curve.length > 1) curve();
+  if (object.views.length) views();
+}
+
+/** The test views: a bar for each, and pictures over the live view. */
+function views() {
+  $("views").hidden = false;
+  const numbers = object.views.map(({ psnr }) => psnr).filter((x) => x !== null);
+  const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
+  const bars = object.views.map((view, index) => {
+    const known = view.psnr !== null, part = known ? 25 + (75 * (view.psnr - low)) / Math.max(1e-6, high - low) : 25;
+    const label = `View ${view.name}` + (known ? `: ${view.psnr.toFixed(2)} dB` : "");
+    const bar = element("button", { type: "button", style: `--part: ${part}%`, title: label, "aria-label": label, "aria-pressed": "false" });
+    bar.addEventListener("click", () => look(index));
+    return bar;
+  });
+  $("bars").append(...bars);
+  for (const [id, extreme] of [["worst", low], ["best", high]]) {
+    $(id).disabled = !numbers.length;
+    $(id).addEventListener("click", () => look(object.views.findIndex(({ psnr }) => psnr === extreme)));
+  }
+  $("over").addEventListener("change", cover);
+  $("slider").addEventListener("input", cover);
+  for (const image of [$("front"), $("back")]) image.addEventListener("error", () => { if (image.getAttribute("src")) $("missing").hidden = $("inset").hidden; });
+}
+
+/** Looks from a test view. */
+function look(index) {
+  const view = object.views[index];
+  if (camera) camera.stand({ pose: view.pose, ...object.lens });
+  if (!$("over").value && !camera) $("over").value = "prediction";
+  $("bars").childNodes.forEach((bar, i) => press(bar, i === index));
+  $("front").src = object.pictures.truth + view.name + ".png";
+  $("back").src = object.pictures.prediction + view.name + ".png";
+  $("missing").hidden = true;
+  $("inset").view = view;
+  place();
+}
+
+/** Puts pictures of the chosen view over the live one, as long as the camera stands there. */
+function cover() {
+  const over = $("over").value, inset = $("inset"), chosen = inset.view && (!camera || camera.view);
+  if (over && !inset.view) return look(0);
+  inset.hidden = !over || !chosen;
+  $("sliding").hidden = over !== "truth";
+  inset.className = over;
+  $("back").hidden = over === "truth"; // the live view is there
+  $("front").hidden = over === "prediction";
+  inset.style.setProperty("--at", `${$("slider").value}%`);
+  $("front").style.clipPath = over === "truth" ? `inset(0 ${100 - $("slider").value}% 0 0)` : "";
+  $("front").alt = inset.view ? `True picture of view ${inset.view.name}` : "";
+  $("back").alt = inset.view ? `Rendered picture of view ${inset.view.name}` : "";
+}
+
+/** Moves what lies over the live view to where the camera has it. */
+function place() {
+  const { clientWidth: width, clientHeight: height } = $("stage"), lens = camera ? camera.lens : object.lens;
+  const inner = Math.min(width, height * lens.aspect), high = inner / lens.aspect;
+  Object.assign($("inset").style, {
+    left: `${(width - inner) / 2}px`, top: `${(height - high) / 2}px`, width: `${inner}px`, height: `${high}px`,
+  });
+  if (camera && !camera.view) $("bars").childNodes.forEach((bar) => press(bar, false));
+  cover();
+  if (!$("cameras").hidden) drawCameras(lens, (width - inner) / 2, (height - high) / 2, inner);
+}
+
+/** The cameras of the test and training views, as pyramids. */
+function drawCameras({ pose, focal, center, aspect }, left, top, inner) {
+  const project = (point) => {
+    const away = point.map((x, i) => x - pose[i][3]);
+    const [x, y, z] = [0, 1, 2].map((c) => away[0] * pose[0][c] + away[1] * pose[1][c] + away[2] * pose[2][c]);
+    if (z > -1e-3) return null;
+    return [left + inner * (center[0] - (focal * x) / z), top + inner * (center[1] / aspect + (focal * y) / z)];
+  };
+  const size = 0.05 / object.field.scale, reach = 0.5 / object.lens.focal;
+  const paths = [["training", object.cameras], ["test", object.views.map((view) => view.pose)]].flatMap(([kind, poses]) =>
+    poses.map((from) => {
+      const at = (x, y, z) => project([0, 1, 2].map((i) => from[i][3] + size * (from[i][0] * x + from[i][1] * y + from[i][2] * z)));
+      const corners = [[-1, -1], [1, -1], [1, 1], [-1, 1]].map(([x, y]) => at(x * reach, (y * reach) / object.lens.aspect, -1));
+      const tip = at(0, 0, 0);
+      if (!tip || corners.some((corner) => !corner)) return null;
+      const line = (points) => "M" + points.map((p) => p.map((x) => x.toFixed(1)).join(" ")).join("L");
+      const d = line([...corners, corners[0]]) + corners.map((corner) => line([tip, corner])).join("");
+      return element("path", { d, fill: "none", stroke: kind === "test" ? "#c2410c" : "#0f6a73", "stroke-width": 1 });
+    }));
+  $("cameras").replaceChildren(...paths.filter(Boolean));
+}
+
+/** PSNR of the training batches over the seconds of training. */
+function curve() {
+  $("training").hidden = false;
+  const [width, height, edge] = [300, 120, 24];
+  const seconds = object.curve.map(([x]) => x), decibels = object.curve.map(([, y]) => y);
+  const [last, low, high] = [Math.max(...seconds), Math.floor(Math.min(...decibels)), Math.ceil(Math.max(...decibels))];
+  const x = (value) => edge + ((width - edge - 6) * value) / last;
+  const y = (value) => height - edge - ((height - edge - 8) * (value - low)) / Math.max(1, high - low);
+  $("curve").setAttribute("aria-label", `PSNR of the training batches: ${decibels.at(-1).toFixed(1)} dB after ${last.toFixed(0)} s`);
+  $("curve").append(
+    element("line", { x1: edge, x2: width - 6, y1: y(low), y2: y(low) }), element("line", { x1: edge, x2: edge, y1: y(low), y2: y(high) }),
+    element("polyline", { points: object.curve.map(([a, b]) => `${x(a).toFixed(1)},${y(b).toFixed(1)}`).join(" ") }),
+    element("text", { x: 0, y: y(high) + 4 }, `${high} dB`), element("text", { x: 0, y: y(low) }, `${low} dB`),
+    element("text", { x: edge, y: height - 8 }, "0 s"), element("text", { x: width - 6, y: height - 8, "text-anchor": "end" }, `${last.toFixed(0)} s`),
+  );
+}
+
+document.body.classList.toggle("bare", location.hash === "#bare");
+start();

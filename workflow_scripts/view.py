@@ -1,0 +1,45 @@
+"""Open an interactive window of a trained model in the browser, rendered on this machine and streamed."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from obj2ngp.common.files import run_program
+from obj2ngp.ngp import backends
+from obj2ngp.ngp.threads import set_threads
+
+DAYS = 1e7  # seconds: until somebody ends it
+
+
+def parse(argv):
+    """The options in `argv`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path, help="trained model (.safetensors)")
+    parser.add_argument("--backend", default="auto", choices=("auto", *backends.NAMES))
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads to use (0: all)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to serve at; 0.0.0.0 serves other machines, too")
+    parser.add_argument("--port", type=int, default=8080, help="port to serve at")
+    parser.add_argument("--seconds", type=float, help="end after so long; otherwise at Ctrl-C")
+    return parser.parse_args(argv)
+
+
+def main(argv):
+    """Serve as `argv` says. Raises UserError."""
+    options = parse(argv)
+    set_threads(options.threads)
+    from obj2ngp.ngp import load_model  # later: PyTorch and numba read the environment as they load
+    from obj2ngp.viewer.window import Window
+
+    window = Window(load_model(options.model), options.backend, options.host, options.port)
+    print("{}: open {} (Ctrl-C ends it)".format(options.model, window.address), flush=True)
+    try:
+        time.sleep(options.seconds or DAYS)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        window.close()
+
+
+if __name__ == "__main__":
+    run_program(main, sys.argv[1:])
