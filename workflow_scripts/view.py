@@ -2,21 +2,16 @@
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 from obj2ngp.common.files import run_program
-from obj2ngp.ngp import backends
-from obj2ngp.ngp.threads import set_threads
-
-DAYS = 1e7  # seconds: until somebody ends it
 
 
 def parse(argv):
     """The options in `argv`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path, help="trained model (.safetensors)")
-    parser.add_argument("--backend", default="auto", choices=("auto", *backends.NAMES))
+    parser.add_argument("--backend", default="auto", help="what renders; default: the best that runs here")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads to use (0: all)")
     parser.add_argument("--host", default="127.0.0.1", help="address to serve at; 0.0.0.0 serves other machines, too")
     parser.add_argument("--port", type=int, default=8080, help="port to serve at")
@@ -27,18 +22,9 @@ def parse(argv):
 def main(argv):
     """Serve as `argv` says. Raises UserError."""
     options = parse(argv)
-    set_threads(options.threads)
-    from obj2ngp.ngp import load_model  # later: PyTorch and numba read the environment as they load
-    from obj2ngp.viewer.window import Window
+    from obj2ngp.viewer.window import serve  # later: PyTorch takes its time
 
-    window = Window(load_model(options.model), options.backend, options.host, options.port)
-    print("{}: open {} (Ctrl-C ends it)".format(options.model, window.address), flush=True)
-    try:
-        time.sleep(options.seconds or DAYS)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        window.close()
+    serve(options.model, options.backend, options.threads, options.host, options.port, options.seconds)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,27 @@ import time
 import numpy as np
 
 from obj2ngp.common.files import UserError
+from obj2ngp.ngp import load_model
 from obj2ngp.ngp.rendering import Renderer, on_white
+from obj2ngp.ngp.threads import set_threads
 
 FIRST_POSITION = (0.81, 1.15, 0.51)  # edges of the unit cube from its middle: where the turntable begins
 FRAME = 0.15  # seconds that a picture may take while the camera moves
 COARSEST, FINEST = 32, 2048  # pixels along a picture's height
 FIRST_HEIGHT = 96  # of the very first picture
+
+
+def serve(path, backend, threads, host, port, seconds=None):
+    """Show the model in the file `path` for so many seconds, or until Ctrl-C. Raises UserError."""
+    set_threads(threads)
+    window = Window(load_model(path), backend, host, port)
+    print("{}: open {} (Ctrl-C ends it)".format(path, window.address), flush=True)
+    try:
+        time.sleep(seconds or threading.TIMEOUT_MAX)
+    except KeyboardInterrupt:
+        print("ended")
+    finally:
+        window.close()
 
 
 class Window:

@@ -119,7 +119,7 @@ function views() {
   }
   $("over").addEventListener("change", cover);
   $("slider").addEventListener("input", cover);
-  for (const image of [$("front"), $("back")]) image.addEventListener("error", () => { if (image.getAttribute("src")) $("missing").hidden = $("inset").hidden; });
+  for (const image of [$("front"), $("back")]) image.addEventListener("error", () => ($("missing").hidden = false));
 }
 
 /** Looks from a test view. */
@@ -128,9 +128,6 @@ function look(index) {
   if (camera) camera.stand({ pose: view.pose, ...object.lens });
   if (!$("over").value && !camera) $("over").value = "prediction";
   $("bars").childNodes.forEach((bar, i) => press(bar, i === index));
-  $("front").src = object.pictures.truth + view.name + ".png";
-  $("back").src = object.pictures.prediction + view.name + ".png";
-  $("missing").hidden = true;
   $("inset").view = view;
   place();
 }
@@ -140,6 +137,12 @@ function cover() {
   const over = $("over").value, inset = $("inset"), chosen = inset.view && (!camera || camera.view);
   if (over && !inset.view) return look(0);
   inset.hidden = !over || !chosen;
+  if (!inset.hidden && inset.loaded !== inset.view) { // not before somebody wants to see them
+    $("front").src = `${object.pictures.truth}${inset.view.name}.png`;
+    $("back").src = `${object.pictures.prediction}${inset.view.name}.png`;
+    $("missing").hidden = true;
+    inset.loaded = inset.view;
+  }
   $("sliding").hidden = over !== "truth";
   inset.className = over;
   $("back").hidden = over === "truth"; // the live view is there
