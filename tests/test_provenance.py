@@ -10,9 +10,9 @@ import pytest
 from obj2ngp.common.files import UserError
 from obj2ngp.common.provenance import Job, Provenance, add_record_options, digest, read_record, recorded
 
-JOBS = ["metrics", "orbit", "render_test", "render_train", "render_val", "render_views", "train"]
-AFTER_TRAIN = {"train", "render_views", "metrics", "orbit"}
-AFTER_TEST = {"render_test", "render_views", "metrics"}
+JOBS = ["metrics", "orbit", "render_test", "render_train", "render_val", "render_views", "train", "viewer"]
+AFTER_TRAIN = {"train", "render_views", "metrics", "orbit", "viewer"}
+AFTER_TEST = {"render_test", "render_views", "metrics", "viewer"}
 
 
 def options(folder, name, inputs=(), outputs=(), settings='{"steps": 3}'):
@@ -200,7 +200,7 @@ CHANGES = {
     "pass": (lose("renders/test"), AFTER_TEST),
     "training": (lose("renders/train/000.png"), {"render_train", *AFTER_TRAIN}),
     "validation": (lose("renders/val"), {"render_val"}),
-    "views": (lose("test/000.png"), {"render_views", "metrics"}),
+    "views": (lose("test/000.png"), {"render_views", "metrics", "viewer"}),
     "video": (lose("orbit.mp4"), {"orbit"}),
     "model": (lose("model.safetensors"), AFTER_TRAIN),
     "older": (edit("{}.obj", "v 0 0 0\n", old=True), set(JOBS)),

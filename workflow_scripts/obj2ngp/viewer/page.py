@@ -1,6 +1,5 @@
 """The page of one object: one file that holds the model and its renderer, and opens from a disk without a network."""
 
-import csv
 import html
 import json
 from pathlib import Path
@@ -8,6 +7,7 @@ from statistics import fmean
 from string import Template
 
 from obj2ngp.common.files import atomic_path
+from obj2ngp.common.tables import read_table
 from obj2ngp.ngp import load_model
 from obj2ngp.views.posed_images import DataError
 from obj2ngp.views.reading import read_cameras
@@ -29,13 +29,9 @@ MOST_POINTS = 200  # of the training curve
 MOST_CAMERAS = 500  # of a split
 
 
-def table(file):
-    """The rows of a CSV file as dicts; none if there is no such file."""
-    try:
-        with open(file, newline="", encoding="utf-8") as stream:
-            return list(csv.DictReader(stream))
-    except (OSError, ValueError, csv.Error):
-        return []
+def table(file, *columns):
+    """The rows of a table as dicts; none if there is no such file. Raises UserError."""
+    return read_table(file, columns) if file.is_file() else []
 
 
 def figure(row, column):
@@ -94,9 +90,9 @@ def description(name, results, model):
     """What the page knows of an object beside its field, as JSON has it."""
     names, poses, lens = cameras_of(results / "renders" / "transforms_test.json")
     _, training, _ = cameras_of(results / "renders" / "transforms_train.json")
-    psnrs = {row.get("view"): figure(row, "psnr") for row in table(results / "metrics.csv")}
+    psnrs = {row.get("view"): figure(row, "psnr") for row in table(results / "metrics.csv", "view", "psnr")}
     known = [value for value in psnrs.values() if value is not None]
-    curve = [(figure(row, "seconds"), figure(row, "psnr")) for row in table(results / "training.csv")]
+    curve = [(figure(row, "seconds"), figure(row, "psnr")) for row in table(results / "training.csv", "seconds", "psnr")]
     return {
         "name": name,
         "mean": "PSNR {:.2f} dB over {} test views".format(fmean(known), len(known)) if known else "",
