@@ -92,7 +92,9 @@ def description(name, results, model):
     _, training, _ = cameras_of(results / "renders" / "transforms_train.json")
     psnrs = {row.get("view"): figure(row, "psnr") for row in table(results / "metrics.csv", "view", "psnr")}
     known = [value for value in psnrs.values() if value is not None]
-    curve = [(figure(row, "seconds"), figure(row, "psnr")) for row in table(results / "training.csv", "seconds", "psnr")]
+    curve = [
+        (figure(row, "seconds"), figure(row, "psnr")) for row in table(results / "training.csv", "seconds", "psnr")
+    ]
     return {
         "name": name,
         "mean": "PSNR {:.2f} dB over {} test views".format(fmean(known), len(known)) if known else "",
