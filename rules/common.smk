@@ -183,7 +183,11 @@ def parameters_of(name, wildcards):
     return parameters(
         METHODS[name],
         settings(name)(wildcards) if has_settings else None,
-        backend(wildcards) if has_settings and name not in ("render", "viewer") else None,
+        (
+            backend(wildcards)
+            if has_settings and name not in ("render", "viewer")
+            else None
+        ),
     )
 
 
