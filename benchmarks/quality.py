@@ -19,6 +19,7 @@ from scenes import model_of, psnr_per_view, read_scene
 from obj2ngp.ngp import backends
 from obj2ngp.ngp.config import resolve
 from obj2ngp.ngp.rendering import Renderer
+from obj2ngp.ngp.settings import ViewSettings
 from obj2ngp.ngp.training import TrainingRun, steps
 
 
@@ -30,7 +31,7 @@ def measure(backend, settings, views):
         torch.cuda.reset_peak_memory_stats()
     run = TrainingRun.alone(training, config, backend)
     list(steps(run))
-    renderer = Renderer(model_of(run), backend, supersampling=2)
+    renderer = Renderer(model_of(run), backend, ViewSettings().supersampling)
     return run.seconds, psnr_per_view(renderer, test), run
 
 

@@ -128,7 +128,7 @@ class Scene:
             self.fill(name, random(rays, 3))
         self.fill("jitter", random(rays))
         self.rays.active.fill_(rays)
-        self.samples = Samples(capacity, network, backend.DTYPE, device)
+        self.samples = Samples(capacity, network, backend.DTYPE, device, by_column=backend.BY_COLUMN)
         self.field = field_of(backend, network, seed)
         self.field.load(random(*self.field.table.shape).to(device) * 2 - 1, self.field.weights.clone())
         matrices = self.field.matrices(self.field.weights)[0]

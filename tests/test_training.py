@@ -295,6 +295,8 @@ def test_bad_values_are_refused_by_path(key, value):
 
 def test_settings():
     assert resolve({"steps": "auto"}, "cuda", 24, 128) == default_config("cuda", 24, 128)
+    assert resolve({"preset": "high"}, "cuda", 24, 128).steps == 4 * default_config("cuda", 24, 128).steps
+    assert resolve({"preset": "draft", "steps": 7}, "cpu", 24, 128).steps == 7
     assert resolve({"network": {"levels": 5}}, "cpu", 24, 128).network.levels == 5
     for bad in ({"step": 3}, {"network": 3}, {"network": {"base_resolution": 64, "finest_resolution": 32}}):
         with pytest.raises(UserError):

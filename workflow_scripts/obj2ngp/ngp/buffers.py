@@ -7,6 +7,8 @@ counters say how much of a buffer is in use.
 
 from __future__ import annotations
 
+import functools
+
 import torch
 
 from obj2ngp.common.files import UserError
@@ -62,24 +64,34 @@ class Samples(Buffers):
     alive      (S,) int32: the samples that gradients flow through; alive_count (1,) int32, how many these are
     d_density (S,), d_rgb (S,3), d_encoding (S, features): for training; gradients of the loss times the
                backend's loss scale. Row j of d_encoding belongs to the sample alive[j], the others' row j to sample j
+
+    by_column  whether encodings lie in memory column by column: threads with a sample each then touch neighbours
     """
 
-    def __init__(self, capacity, network, dtype=torch.float32, device="cpu", training=True):
+    def __init__(self, capacity, network, dtype=torch.float32, device="cpu", training=True, by_column=False):
         self.capacity = capacity
         zeros = lambda *shape, dtype=torch.float32: torch.zeros(shape, dtype=dtype, device=device)  # noqa: E731
-        width = encoding_of(network).width
+        encodings = functools.partial(empty_encodings, capacity, network, dtype, device, by_column)
         self.position, self.t, self.ray = zeros(capacity, 3), zeros(capacity), zeros(capacity, dtype=torch.int32)
         self.count = zeros(1, dtype=torch.int32)
-        self.encoding = zeros(capacity, width, dtype=dtype)
+        self.encoding = encodings().zero_()
         self.density, self.rgb = zeros(capacity), zeros(capacity, 3)
         self.alive, self.alive_count = zeros(capacity, dtype=torch.int32), zeros(1, dtype=torch.int32)
         if training:
             self.d_density, self.d_rgb = zeros(capacity), zeros(capacity, 3)
-            self.d_encoding = zeros(capacity, width, dtype=dtype)
+            self.d_encoding = encodings().zero_()
 
     def used(self):
         """How many samples found room. Asks the device."""
         return min(int(self.count), self.capacity)
+
+
+def empty_encodings(n, network, dtype, device, by_column):
+    """(n, features of an encoding), unwritten; see Samples for `by_column`."""
+    width = encoding_of(network).width
+    if by_column:
+        return torch.empty(width, n, dtype=dtype, device=device).t()
+    return torch.empty(n, width, dtype=dtype, device=device)
 
 
 class Clock:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from obj2ngp.common.settings import LARGEST_SEED, from_mapping, given, setting
 
-METHOD = 3  # raised by hand when the same settings give other models than before, the recipe's settings included
+METHOD = 4  # raised by hand when the same settings give other models than before, the recipe's settings included
 
 
 # The modules of `obj2ngp.ngp.networks`.
@@ -85,10 +85,19 @@ class OccupancyConfig:
     threshold: float = _auto(0.01, "optical thickness of one march step above which a cell is kept", 0.0, 10.0)
 
 
+# `train.preset`: how many times the recipe's steps each takes.
+LENGTHS = {"draft": 0.25, "standard": 1, "high": 4}
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """One training run."""
 
+    preset: str = setting(
+        "standard",
+        "how long the recipe trains",
+        choices={"draft": "a quarter of the steps", "standard": "where the gain per second drops", "high": "four times"},
+    )
     seed: int = _auto(0, "seed of initialisation and of every random draw; `auto`: `project.seed`", 0, LARGEST_SEED)
     steps: int = _auto(4000, "optimiser steps", 1, 10_000_000)
     samples_per_step: int = _auto(1 << 16, "samples a step; the ray count adapts to fill it", 256, 1 << 22)
@@ -116,9 +125,10 @@ class TrainConfig:
             )
 
 
-def default_config(backend, views, pixels):
+def default_config(backend, views, pixels, preset="standard"):
     """The recipe for `backend` ('cpu', 'cuda', 'tcnn'), `views` training views of `pixels` pixels a side.
 
+    `preset` is one of LENGTHS.
     What it follows is measured in benchmarks/ablation.csv: a table with an entry a level for some thirty to fifty
     training pixels, finest cells and march steps of about half a pixel, and fewer directions to tell apart where
     few views could teach them. Larger than that, it learns the noise.
@@ -130,8 +140,11 @@ def default_config(backend, views, pixels):
         finest_resolution=int(min(4096, max(128, 2 * pixels))),
         sh_degree=4 if views >= 50 else 3,
     )
+    # What there is to learn grows with the pixels: 14,000 steps for 100 views of 400x400, 32,000 for 800x800.
+    steps = max(8000, 14000 * (views * pixels**2 / 16e6) ** 0.6) if large else 3000
     recipe = TrainConfig(
-        steps=10000 if large else 3000,
+        preset=preset,
+        steps=int(steps * LENGTHS[preset]),
         samples_per_step=1 << (18 if large else 17),
         march_steps=int(min(1024, max(256, 2 * pixels))),
         network=network,
@@ -143,7 +156,7 @@ def default_config(backend, views, pixels):
     # of each.
     return dataclasses.replace(
         recipe,
-        steps=1500,
+        steps=int(1500 * LENGTHS[preset]),
         samples_per_step=24576,
         supersampling=1,
         pixel_jitter=0.5,
@@ -153,7 +166,8 @@ def default_config(backend, views, pixels):
 
 def resolve(settings, backend, views, pixels):
     """The TrainConfig of a run: the default recipe with `settings` (the `train` section) put in. Raises UserError."""
-    recipe, chosen = default_config(backend, views, pixels), given(TrainConfig, settings, "train")
+    chosen = given(TrainConfig, settings, "train")
+    recipe = default_config(backend, views, pixels, chosen.get("preset", "standard"))
     preset = PRESETS.get(chosen.get("network", {}).get("preset"), {})
     recipe = dataclasses.replace(recipe, network=dataclasses.replace(recipe.network, **preset))
     return from_mapping(TrainConfig, chosen, "train", recipe)

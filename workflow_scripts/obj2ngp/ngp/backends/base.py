@@ -36,6 +36,7 @@ class Backend:
     DTYPE: torch.dtype  # arithmetic type of the encoding and the MLPs
     ENCODES_ANY_TABLE = True  # `encode` and its backward stage read only the field and the samples
     LOSS_SCALE: float  # factor on every gradient in `samples` and in `field`
+    BY_COLUMN = False  # how encodings lie in memory, see ngp.buffers.Samples
 
     @classmethod
     def unavailable(cls):
@@ -97,7 +98,8 @@ class Backend:
     def optimise(self, moments, clock, config):
         """One step of Adam on the field's parameters; clears the gradients and advances the clock.
 
-        A step with a gradient that is no finite number changes no parameter and is counted in moments.skipped.
+        A gradient of a weight that is no finite number, which no sample was spared, makes the step one that changes no
+        parameter and is counted in moments.skipped; one of a table entry keeps the step from changing this entry.
         """
         raise NotImplementedError
 

@@ -16,6 +16,7 @@ import torch
 import triton
 from triton.runtime.errors import OutOfResources
 
+from ...buffers import empty_encodings
 from .. import base
 from . import adam, compositing, encoding, mlp, occupancy, wide
 from . import rays as ray_kernels
@@ -27,6 +28,7 @@ class Backend(base.Backend):
     NAME = "cuda"
     DEVICE = "cpu" if INTERPRETED else "cuda"
     DTYPE = torch.float16
+    BY_COLUMN = True
     # The loss is a mean over rays: its gradient at one sample is about 1e-6, below what fp16 resolves. Scaled by this,
     # one of 10^4 rays pulls with up to 0.5 a channel, and all rays together, on one table entry, still stay finite.
     LOSS_SCALE = 2.0**14
@@ -127,8 +129,8 @@ class Backend(base.Backend):
 
     def _density(self, positions, count):
         """`density` of the first `count` (1,) int32 positions; the others' is undefined."""
-        network, device = self.field.network, positions.device
-        rows = torch.empty(len(positions), network.levels * network.features, dtype=self.DTYPE, device=device)
+        device = positions.device
+        rows = empty_encodings(len(positions), self.field.network, self.DTYPE, device, self.BY_COLUMN)
         encoding.encode(self.field, positions, count, rows)
         if not self.fused:
             return wide.density(self.field, rows)

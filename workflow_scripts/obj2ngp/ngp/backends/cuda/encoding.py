@@ -55,8 +55,9 @@ def encode_kernel(
     offset_ptr,
     hashed_ptr,
     encoding_ptr,
+    row_stride,
+    column_stride,
     capacity,
-    LEVELS: tl.constexpr,
     FEATURES: tl.constexpr,
     FEATURE_BLOCK: tl.constexpr,
     BLOCK: tl.constexpr,
@@ -81,8 +82,13 @@ def encode_kernel(
         wanted = mask[:, None] & (f < FEATURES)[None, :]
         value = tl.load(entries_ptr + entry[:, None] * FEATURES + f[None, :], mask=wanted, other=0.0)
         total += weight[:, None] * value.to(tl.float32)
-    place = encoding_ptr + (i * LEVELS + level)[:, None] * FEATURES + f[None, :]
+    place = encoding_ptr + i[:, None] * row_stride + (level * FEATURES + f)[None, :] * column_stride
     tl.store(place, total.to(encoding_ptr.dtype.element_ty), mask=mask[:, None] & (f < FEATURES)[None, :])
+
+
+def strides_of(encoding):
+    """How an encoding (n, levels*features) lies in memory, for the kernels."""
+    return dict(zip(("row_stride", "column_stride"), encoding.stride()))
 
 
 def levels_of(field):
@@ -93,7 +99,6 @@ def levels_of(field):
         resolution_ptr=levels.resolution,
         offset_ptr=levels.offset,
         hashed_ptr=levels.hashed,
-        LEVELS=field.network.levels,
         FEATURES=features,
         FEATURE_BLOCK=triton.next_power_of_2(features),
     )
@@ -106,6 +111,7 @@ def encode(field, position, count, encoding):
         count_ptr=count,
         table_ptr=field.compute_table,
         encoding_ptr=encoding,
+        **strides_of(encoding),
         capacity=len(encoding),
         BLOCK=ENCODING_BLOCK,
         **levels_of(field),
@@ -133,12 +139,13 @@ def encode_backward_kernel(
     alive_ptr,
     alive_count_ptr,
     d_encoding_ptr,
+    row_stride,
+    column_stride,
     scale_ptr,
     resolution_ptr,
     offset_ptr,
     hashed_ptr,
     d_table_ptr,
-    LEVELS: tl.constexpr,
     FEATURES: tl.constexpr,
     FEATURE_BLOCK: tl.constexpr,
     LANES: tl.constexpr,
@@ -168,7 +175,7 @@ def encode_backward_kernel(
         mask = j < count
         i = tl.load(alive_ptr + j, mask=mask, other=0)
         new_x, new_y, new_z, fx, fy, fz = level_cell(position_ptr, i, mask, scale)
-        place = d_encoding_ptr + (j * LEVELS + level)[:, None] * FEATURES + f
+        place = d_encoding_ptr + j[:, None] * row_stride + (level * FEATURES + f) * column_stride
         gradient = tl.load(place, mask=mask[:, None] & (f < FEATURES), other=0.0).to(tl.float32)
         moved = (new_x != x) | (new_y != y) | (new_z != z)
         scatter(d_level_ptr, sums, x, y, z, upper, resolution, hashed, size, moved, FEATURES)
@@ -193,6 +200,7 @@ def encode_backward(field, samples):
         alive_ptr=samples.alive,
         alive_count_ptr=samples.alive_count,
         d_encoding_ptr=samples.d_encoding,
+        **strides_of(samples.d_encoding),
         d_table_ptr=field.table_gradient,
         LANES=SCATTER_LANES,
         RUN=SCATTER_RUN,

@@ -9,6 +9,7 @@ import triton
 import triton.language as tl
 
 from ...field import MAX_LOG_DENSITY
+from .encoding import strides_of
 from .harmonics import sample_harmonics
 
 LOG_DENSITY_LIMIT = tl.constexpr(MAX_LOG_DENSITY)
@@ -143,6 +144,8 @@ def density_of(raw):
 @triton.jit(do_not_specialize=["capacity"])
 def evaluate_kernel(
     encoding_ptr,
+    row_stride,
+    column_stride,
     ray_ptr,
     direction_ptr,
     weights_ptr,
@@ -174,7 +177,8 @@ def evaluate_kernel(
     for block in range(tl.program_id(0), tl.cdiv(count, BLOCK), tl.num_programs(0)):
         i = block * BLOCK + tl.arange(0, BLOCK)
         mask = i < count
-        x = tl.load(encoding_ptr + i[:, None] * INPUTS + column, mask=mask[:, None] & (column < INPUTS), other=0.0)
+        place = encoding_ptr + i[:, None] * row_stride + column * column_stride
+        x = tl.load(place, mask=mask[:, None] & (column < INPUTS), other=0.0)
         _, raw = forward(x, density_matrices)
         tl.store(density_ptr + i, density_of(raw), mask=mask)
         if COLOR:
@@ -206,6 +210,7 @@ def evaluate(field, rays, samples, processors):
     """Writes samples.density and rgb of the samples in use."""
     evaluate_kernel[programs_of_samples(samples.capacity, MLP_BLOCK, processors)](
         encoding_ptr=samples.encoding,
+        **strides_of(samples.encoding),
         ray_ptr=samples.ray,
         direction_ptr=rays.direction,
         weights_ptr=field.compute_weights,
@@ -223,6 +228,7 @@ def evaluate_density(field, encoding, count, density, processors):
     """Writes the first `count` (1,) int32 of `density` (n,), of the rows of `encoding` (n, levels*features)."""
     evaluate_kernel[programs_of_samples(len(density), MLP_BLOCK, processors)](
         encoding_ptr=encoding,
+        **strides_of(encoding),
         ray_ptr=count,  # this, direction_ptr and rgb_ptr are for colours only
         direction_ptr=density,
         weights_ptr=field.compute_weights,
@@ -239,6 +245,8 @@ def evaluate_density(field, encoding, count, density, processors):
 @triton.jit
 def evaluate_backward_kernel(
     encoding_ptr,
+    row_stride,
+    column_stride,
     ray_ptr,
     direction_ptr,
     weights_ptr,
@@ -257,7 +265,10 @@ def evaluate_backward_kernel(
     DEGREE: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """d_encoding[j] of the samples alive[j], and the matrices' gradients, added to d_weights."""
+    """d_encoding[j] of the samples alive[j], and the matrices' gradients, added to d_weights.
+
+    The strides are those of encoding and of d_encoding.
+    """
     count = tl.load(alive_count_ptr)
     if tl.program_id(0) * BLOCK >= count:
         return
@@ -277,7 +288,8 @@ def evaluate_backward_kernel(
         j = block * BLOCK + tl.arange(0, BLOCK)
         mask = j < count
         i = tl.load(alive_ptr + j, mask=mask, other=0)
-        x = tl.load(encoding_ptr + i[:, None] * INPUTS + column, mask=mask[:, None] & (column < INPUTS), other=0.0)
+        place = encoding_ptr + i[:, None] * row_stride + column * column_stride
+        x = tl.load(place, mask=mask[:, None] & (column < INPUTS), other=0.0)
         density_inputs, raw = forward(x, density_matrices)
         harmonics = sample_harmonics(ray_ptr, direction_ptr, i, mask, DEGREE)
         raw_half = raw.to(tl.float16)
@@ -294,7 +306,7 @@ def evaluate_backward_kernel(
         d_density = tl.load(d_density_ptr + i, mask=mask, other=0.0) * density_of(raw)
         d_raw = tl.dot(d_sums, tl.trans(from_geometry)) + tl.where(geometry == 0, d_density[:, None], 0.0)
         d_x, d_density_matrices = backward(density_inputs, density_matrices, d_raw.to(tl.float16), d_density_matrices)
-        place = d_encoding_ptr + j[:, None] * INPUTS + column
+        place = d_encoding_ptr + j[:, None] * row_stride + column * column_stride
         tl.store(place, d_x.to(tl.float16), mask=mask[:, None] & (column < INPUTS))
     add_matrix(d_weights_ptr, d_density_matrices[0], INPUTS, WIDTH)
     add_hidden(d_weights_ptr + INPUTS * WIDTH, d_density_matrices[1:], WIDTH, GEOMETRY)
@@ -307,6 +319,7 @@ def evaluate_backward(field, rays, samples, processors):
     """See Backend.evaluate_backward. Raises OutOfResources on a GPU with too little shared memory."""
     evaluate_backward_kernel[programs_of_samples(samples.capacity, MLP_BACKWARD_BLOCK, processors)](
         encoding_ptr=samples.encoding,
+        **strides_of(samples.encoding),
         ray_ptr=samples.ray,
         direction_ptr=rays.direction,
         weights_ptr=field.compute_weights,
