@@ -96,7 +96,11 @@ class TrainConfig:
     preset: str = setting(
         "standard",
         "how long the recipe trains",
-        choices={"draft": "a quarter of the steps", "standard": "where the gain per second drops", "high": "four times"},
+        choices={
+            "draft": "a quarter of the steps",
+            "standard": "where the gain per second drops",
+            "high": "four times",
+        },
     )
     seed: int = _auto(0, "seed of initialisation and of every random draw; `auto`: `project.seed`", 0, LARGEST_SEED)
     steps: int = _auto(4000, "optimiser steps", 1, 10_000_000)

@@ -34,7 +34,9 @@ class Renderer:
         self.step_size = math.sqrt(3) / model.config.march_steps
         self.rays = Rays(RAYS_PER_CHUNK[device], device)
         capacity = self.rays.capacity * SAMPLES_PER_RAY
-        self.samples = Samples(capacity, model.config.network, dtype, device, training=False, by_column=backend.BY_COLUMN)
+        self.samples = Samples(
+            capacity, model.config.network, dtype, device, training=False, by_column=backend.BY_COLUMN
+        )
         self.rays.jitter.fill_(0.5)
         self.backend = stages_of(backend, model.field(backend), capacity, training=False)
 

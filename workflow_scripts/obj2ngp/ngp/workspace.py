@@ -27,9 +27,7 @@ class Workspace:
         self.field = Field(config.network, dtype, device)
         self.grid = OccupancyGrid(config.occupancy, device)
         self.rays = Rays(int(config.samples_per_step * RAYS_PER_SAMPLE), device, config.supersampling)
-        self.samples = Samples(
-            config.samples_per_step, config.network, dtype, device, by_column=backend.BY_COLUMN
-        )
+        self.samples = Samples(config.samples_per_step, config.network, dtype, device, by_column=backend.BY_COLUMN)
         self.moments, self.clock = Moments(self.field), Clock(config, device)
         self.views = None
         self.backend = stages_of(backend, self.field, config.samples_per_step)
