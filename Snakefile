@@ -1,4 +1,4 @@
-# obj2ngp: from .obj files to trained NeRFs, metrics and turntable GIFs.
+# obj2ngp: from .obj files and posed images to trained NeRFs, metrics and turntable GIFs.
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -10,6 +10,7 @@ configfile: "config/config.yaml"
 include: "rules/common.smk"
 include: "rules/progress.smk"
 include: "rules/render.smk"
+include: "rules/views.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/export.smk"

@@ -28,12 +28,13 @@ from obj2ngp.exports.registry import COLLECTION_METHOD, FORMATS
 from obj2ngp.ngp.config import METHOD as TRAIN_METHOD
 from obj2ngp.ngp.settings import ORBIT_METHOD, VIEWS_METHOD
 from obj2ngp.scene.settings import METHOD as RENDER_METHOD
-from obj2ngp.scene.settings import SPLITS
+from obj2ngp.views.kinds import SPLITS, descriptions
+from obj2ngp.views.settings import METHOD as IMPORT_METHOD
 from obj2ngp.viewer.settings import METHOD as VIEWER_METHOD
 from obj2ngp.workflow.configuration import Settings
 from obj2ngp.workflow.gpus import CARDS, JOBS_PER_CARD, visible_gpus
 from obj2ngp.workflow.limits import PATIENCE
-from obj2ngp.workflow.objects import NAME, find_objects
+from obj2ngp.workflow.objects import NAME, find_objects, pattern_of
 from obj2ngp.workflow.running import Running
 from obj2ngp.workflow.slices import NAME as SLICE
 from obj2ngp.workflow.slices import Slices, choice
@@ -87,6 +88,12 @@ os.environ.update(
         CARDS: ",".join(GPUS),
         JOBS_PER_CARD: str(PROJECT.jobs_per_gpu),
     }
+)
+
+
+# Which of two rules makes an object's views is told by its name.
+MODELS, IMAGE_SETS = (
+    pattern_of(OBJECTS.values(), is_model) for is_model in (True, False)
 )
 
 
@@ -155,12 +162,18 @@ def cores(wildcards):
 # beside its object's results, under the name of its log.
 METHODS = {
     "render": RENDER_METHOD,
+    "import_views": IMPORT_METHOD,
     "train": TRAIN_METHOD,
     "render_test": VIEWS_METHOD,
     "metrics": METRICS_METHOD,
     "orbit": ORBIT_METHOD,
     "viewer": VIEWER_METHOD,
 }
+BACKED = {
+    "train",
+    "render_test",
+    "orbit",
+}  # whose results depend on the backend
 JOBS = {"render": "render_{split}", "render_test": "render_views"}
 
 
@@ -183,11 +196,7 @@ def parameters_of(name, wildcards):
     return parameters(
         METHODS[name],
         settings(name)(wildcards) if has_settings else None,
-        (
-            backend(wildcards)
-            if has_settings and name not in ("render", "viewer")
-            else None
-        ),
+        backend(wildcards) if has_settings and name in BACKED else None,
     )
 
 
@@ -258,12 +267,20 @@ def needed(name, what):
     return amount
 
 
+def splits_of(name):
+    """The splits of an object that the workflow asks for: of an image set, not the one that it may lack."""
+    if not OBJECTS[name].is_model:
+        return {"train", "test"}
+    views = SETTINGS.of(name).configuration.render.views
+    return {split for split in SPLITS if getattr(views, split)}
+
+
 def last_results(name):
     """The results of an object that no other job of its own needs, as paths in its folder."""
     yield "metrics.csv"
     yield "orbit.gif"
     configuration = SETTINGS.of(name).configuration
-    if configuration.render.views.val:
+    if "val" in splits_of(name):
         yield "renders/transforms_val.json"
     if configuration.viewer.enabled:
         yield "viewer.html"

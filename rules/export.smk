@@ -7,9 +7,7 @@ def export_inputs(wildcards):
         folder, _, name = path.rpartition("/")
         if name.startswith("transforms_"):
             split = name[len("transforms_") : -len(".json")]
-            if not getattr(
-                SETTINGS.of(wildcards.object).configuration.render.views, split
-            ):
+            if split not in splits_of(wildcards.object):
                 continue
             yield f"{RESULTS}/{wildcards.object}/{folder}/{split}"
         yield f"{RESULTS}/{wildcards.object}/{path}"

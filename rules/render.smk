@@ -10,6 +10,8 @@ rule render:
         transforms=ensure(result("renders/transforms_{split}.json"), non_empty=True),
     log:
         "logs/{object}/render_{split}.log",
+    wildcard_constraints:
+        object=MODELS,
     conda:
         "../envs/blender.yaml"
     threads: 2

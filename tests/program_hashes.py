@@ -22,6 +22,7 @@ from obj2ngp.exports.registry import FORMATS  # noqa: E402
 
 PROGRAMS = {
     "render": "render",
+    "import_views": "import_views",
     "train": "train",
     "render_test": "render_views",
     "metrics": "metrics",
@@ -103,9 +104,11 @@ def methods():
     from obj2ngp.ngp import config, settings
     from obj2ngp.scene import settings as scene
     from obj2ngp.viewer import settings as viewer
+    from obj2ngp.views import settings as views
 
     return {
         "render": scene.METHOD,
+        "import_views": views.METHOD,
         "train": config.METHOD,
         "render_test": settings.VIEWS_METHOD,
         "metrics": evaluation.METHOD,

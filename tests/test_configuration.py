@@ -106,7 +106,7 @@ def test_overrides_change_one_object_only():
 @pytest.mark.parametrize(
     "overrides, words",
     [
-        ({"up": "Z"}, ["special", "'up'", "render, train"]),
+        ({"up": "Z"}, ["special", "'up'", "render, views"]),
         ({"project.seed": "1"}, ["special", "project.seed"]),
         ({"render.blender": "/bin/true"}, ["special", "except render.blender"]),
         ({"render.upp": "Z"}, ["special", "render.upp", "unknown"]),

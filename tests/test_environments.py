@@ -85,7 +85,14 @@ def test_every_pin_is_exact(environment):
 
 
 @pytest.mark.parametrize(
-    "name, lock", [("ngp", "workflow"), ("export", "workflow"), ("report", "workflow"), ("blender", "blender")]
+    "name, lock",
+    [
+        ("ngp", "workflow"),
+        ("export", "workflow"),
+        ("report", "workflow"),
+        ("views", "workflow"),
+        ("blender", "blender"),
+    ],
 )
 def test_conda_and_pip_users_get_the_same_versions(name, lock):
     environment = Environment(ROOT / "envs" / (name + ".yaml"))

@@ -1,5 +1,7 @@
 """Objects from tables, folders and ShapeNet trees: what is found, its names, and what is refused."""
 
+import re
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -8,7 +10,7 @@ from counting import calls
 from obj2ngp.common.files import UserError
 from obj2ngp.common.settings import from_mapping
 from obj2ngp.workflow import objects
-from obj2ngp.workflow.objects import NAME, Objects
+from obj2ngp.workflow.objects import NAME, Object, Objects, pattern_of
 
 per_example_folders = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -74,7 +76,7 @@ def test_name_that_clashes_with_results_is_refused(tmp_path, name):
 
 def test_missing_and_wrong_files_are_refused_by_name(tmp_path):
     refused(write_table(tmp_path, ("chair", str(tmp_path / "no.obj"))), "chair", "no.obj")
-    refused(write_table(tmp_path, ("chair", touch(tmp_path / "chair.stl"))), "chair", "chair.stl", ".obj")
+    refused(write_table(tmp_path, ("chair", touch(tmp_path / "chair.stl"))), "chair", "chair.stl", ".obj", "nsvf")
     (tmp_path / "folder.obj").mkdir()
     refused(write_table(tmp_path, ("chair", str(tmp_path / "folder.obj"))), "chair", "folder.obj")
     refused(write_table(tmp_path, ("chair", "a\x1b.obj")), "chair", "unsafe")
@@ -221,6 +223,80 @@ def test_any_folder_gives_safe_unique_names_that_stay_or_a_reason(tmp_path_facto
         name: item.path for name, item in found.items()
     }
     assert found["aaa"].path == first
+
+
+# Image sets
+
+
+@pytest.fixture
+def image_sets(tmp_path):
+    """One of each layout, by name, and what is none."""
+    root = tmp_path / "sets"
+    for path in (
+        "lego/transforms_train.json",
+        "lego/train/r_0.png",
+        "room/fox/transforms.json",
+        "tutorial/train/transforms.json",
+        "Wineholder/intrinsics.txt",
+        "Wineholder/bbox.txt",
+        "Wineholder/pose/0_0.txt",
+        "Wineholder/rgb/0_0.png",
+        "cars_train/abc/intrinsics.txt",
+        "cars_train/abc/pose/0.txt",
+        "cars_train/abc/rgb/0.png",
+        "cars_test/abc/intrinsics.txt",
+        "cars_test/abc/pose/0.txt",
+        "cars_test/abc/rgb/0.png",
+        "cars_test/def/intrinsics.txt",
+        "cars_test/def/pose/0.txt",
+        "cars_test/def/rgb/0.png",
+        "results/chair/renders/transforms_train.json",
+        "results/chair/renders/train/record.json",
+        "other/notes.json",
+        "other/chair.obj",
+    ):
+        touch(root / path)
+    return root
+
+
+SETS = ["Wineholder", "cars_test-def", "cars_train-abc", "lego", "room-fox", "tutorial"]
+
+
+def test_folders_are_searched_for_image_sets(image_sets):
+    """Splits of one object are one object; what the workflow itself has made is none."""
+    found = find_objects({"views": str(image_sets)})
+    assert sorted(found) == SETS and not any(item.is_model for item in found.values())
+    both = find_objects({"folder": str(image_sets)})
+    assert sorted(both) == sorted([*SETS, "other-chair"])
+    assert both["other-chair"].is_model and both["lego"].path == str(image_sets / "lego")
+
+
+def test_a_set_may_be_the_folder_itself(image_sets):
+    assert list(find_objects({"views": str(image_sets / "lego")})) == ["lego"]
+
+
+def test_a_table_takes_models_and_sets(image_sets, tmp_path):
+    rows = [
+        ("lego", str(image_sets / "lego"), ""),
+        ("fox", str(image_sets / "room/fox/transforms.json"), ""),
+        ("chair", str(image_sets / "other/chair.obj"), ""),
+        ("stated", str(image_sets / "other"), "nsvf"),
+    ]
+    found = find_objects(write_table(tmp_path, *rows, header=("object", "path", "views.kind")))
+    assert [item.is_model for item in found.values()] == [False, False, True, False]
+    refused(
+        write_table(tmp_path, ("a", str(image_sets / "other"))), "object a: ", "neither an .obj file nor a known set"
+    )
+    refused(write_table(tmp_path, ("a", str(image_sets / "none"))), "object a: there is no file or folder ")
+
+
+@pytest.mark.parametrize("models, sets", [(3, 0), (0, 3), (2, 5), (5, 2)])
+def test_names_tell_models_from_sets(models, sets):
+    items = [Object(f"m.{i}", f"{i}.obj") for i in range(models)] + [Object(f"m.{i}+", f"set{i}") for i in range(sets)]
+    for is_model in (True, False):
+        pattern = re.compile(f"results/(?P<object>{pattern_of(items, is_model)})/renders")
+        for item in items:
+            assert bool(pattern.fullmatch(f"results/{item.name}/renders")) == (item.is_model == is_model)
 
 
 # ShapeNet

@@ -1,5 +1,6 @@
 """`pip install .`: a wheel with every room, its data and its dependencies, that works outside the clone."""
 
+import functools
 import importlib.metadata
 import re
 import shutil
@@ -26,12 +27,15 @@ print(obj2ngp.__file__)
 """
 
 
+VIEWS = {"cv2"}  # only to bring other programs' views in
+distributions = functools.cache(importlib.metadata.packages_distributions)
+
+
 def imported_by(rooms):
     """The packages that the modules of these rooms import, as PyPI names them."""
     names = set().union(*(packages(imports(path, True)) for name, path in NAMES.items() if room_of(name) in rooms))
-    distributions = importlib.metadata.packages_distributions()
-    optional = BLENDER | TCNN | {"lpips"}
-    return {re.sub("[_.]", "-", distributions[name][0].lower()) for name in names - optional}
+    optional = BLENDER | TCNN | {"lpips", *VIEWS}
+    return {re.sub("[_.]", "-", distributions()[name][0].lower()) for name in names - optional}
 
 
 def declared(lines):
@@ -42,6 +46,7 @@ def test_what_is_imported_is_declared_and_nothing_else():
     extras = {name: declared(lines) for name, lines in PROJECT["optional-dependencies"].items()}
     library = declared(PROJECT["dependencies"])
     assert library == imported_by({"common", "views", "ngp"})
+    assert extras["views"] == {distributions()[name][0] for name in VIEWS}
     assert extras["export"] == imported_by({"exports"}) - library
     assert extras["report"] == imported_by({"evaluation", "report"}) - library
     assert extras["workflow"] == imported_by({"workflow"}) | {"snakemake"}

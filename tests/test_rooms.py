@@ -32,7 +32,7 @@ TCNN = {"tinycudann", "vren", "torch_scatter", "apex"}
 ROOMS = {
     "common": Room(packages={"numpy"}, programs={"worker"}, python="py37"),
     "scene": Room({"common"}, {"numpy", *BLENDER}, programs={"render"}, python="py37"),
-    "views": Room({"common"}, {"numpy", "imageio"}, python="py38"),
+    "views": Room({"common"}, {"numpy", "imageio"}, optional={"cv2"}, programs={"import_views"}, python="py38"),
     "ngp": Room(
         {"common", "views"},
         {"numpy", "imageio", "imageio_ffmpeg", "rich", "safetensors", "torch", "numba", "triton", *TCNN},
@@ -84,6 +84,8 @@ SETTINGS = {
     "obj2ngp.scene.settings",
     "obj2ngp.ngp.config",
     "obj2ngp.ngp.settings",
+    "obj2ngp.views.kinds",
+    "obj2ngp.views.settings",
     "obj2ngp.exports.settings",
     "obj2ngp.exports.registry",
     "obj2ngp.viewer.settings",

@@ -29,6 +29,7 @@ class Format:
 
 COLLECTION_METHOD = 1  # of the collection of all objects in the format `weights`
 
+VIEWS = "the views, each picture as it is: "
 FORMATS = {
     "instant-ngp": Format("instant_ngp", "instant-ngp, without pictures", (MODEL,)),
     "gmnerf": Format("gmnerf", "gmnerf's code for weight-space research", (MODEL, TRAIN)),
@@ -37,4 +38,9 @@ FORMATS = {
         "safetensors; with all other objects' in `results/collection`, WebDataset",
         (MODEL, METRICS, TRAIN, TEST),
     ),
+    "nerf-synthetic": Format("views", VIEWS + "whatever reads the scenes of NeRF", (TRAIN, VAL, TEST)),
+    "tutorial": Format("views", VIEWS + "instant-ngp, given a split's `transforms.json`", (TRAIN, VAL, TEST)),
+    "nerfstudio": Format("views", VIEWS + "nerfstudio's `nerfstudio-data`", (TRAIN, VAL, TEST)),
+    "nsvf": Format("views", VIEWS + "NSVF, ngp_pl and others that read its scenes", (MODEL, TRAIN, VAL, TEST)),
+    "srn": Format("views", VIEWS + "SRN, pixelNeRF and others that read its scenes", (TRAIN, VAL, TEST)),
 }

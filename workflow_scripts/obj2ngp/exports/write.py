@@ -22,7 +22,7 @@ def write_export(name, format, results, settings, threads, out):
     from .source import Source  # later: PyTorch and numba read the environment as they load
 
     kind = settings_kind(format)
-    source = Source(name, Path(results), kind and read_settings(kind, settings))
+    source = Source(name, format, Path(results), kind and read_settings(kind, settings))
     writer = importlib.import_module(f"obj2ngp.exports.{FORMATS[format].module}")
     with atomic_folder(out) as folder:
         writer.write(source, folder)

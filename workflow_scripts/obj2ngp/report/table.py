@@ -50,11 +50,18 @@ MODEL = mapping(  # what is shown of a model's header
         "resolution": numbers(2, whole(1, 65535)),
     }
 )
-RECORD = mapping(  # and of the record of its renders
+RENDERED = mapping(  # and of the record of its renders
     {"mesh": mapping(dict.fromkeys(MESH_FIGURES, COUNT)), "versions": mapping({"blender": LABEL})}
 )
 OBJECTS = items(mapping({"object": object_name(), "results": items(result_path(), "results")}), "objects", least=0)
 AVERAGES: dict[str, Callable] = {"(mean)": statistics.fmean, "(median)": statistics.median}
+
+
+def views_record(value, key):
+    """The shape of the record of an object's views, which were rendered or are an image set. Raises Unfit."""
+    mapping({})(value, key)
+    if "source" not in value:
+        RENDERED(value, key)
 
 
 class MissingResult(Exception):
@@ -106,8 +113,10 @@ def training_figures(file):
 
 
 def render_figures(file):
-    """What the record of an object's renders says of its mesh."""
-    record = read_json(file, RECORD)
+    """What the record of an object's views says of its mesh, if they were rendered here."""
+    record = read_json(file, views_record)
+    if "source" in record:  # an image set, of which nobody has the mesh
+        return {}
     figures = {name: int(record["mesh"][name]) for name in MESH_FIGURES}
     return {"blender": record["versions"]["blender"], **figures}
 

@@ -1,4 +1,4 @@
-"""Image sets of any known format: their cameras, and their images with them."""
+"""An object's views as the programs read them: their cameras, and their images with them."""
 
 from pathlib import Path
 
@@ -10,18 +10,13 @@ from . import nerf_synthetic
 from .picture_files import read_rgba, read_size
 from .posed_images import DataError, PosedImages
 
-# Each has NAME, recognises(path), and read_cameras(path) -> Cameras, which raises DataError. The first one that
-# recognises a path reads it.
-FORMATS = (nerf_synthetic,)
-
 
 def read_cameras(path):
-    """The Cameras that the file `path` describes. Raises DataError."""
+    """The Cameras that the transforms file `path` describes. Raises DataError."""
     path = Path(path)
-    for reader in FORMATS:
-        if reader.recognises(path):
-            return reader.read_cameras(path)
-    raise DataError(f"{path}: no known image set (known: {', '.join(reader.NAME for reader in FORMATS)})")
+    if not nerf_synthetic.recognises(path):
+        raise DataError(f"{path}: no known image set (known: {nerf_synthetic.NAME})")
+    return nerf_synthetic.read_cameras(path)
 
 
 def read_images(path):

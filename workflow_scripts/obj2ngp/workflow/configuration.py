@@ -20,11 +20,12 @@ from obj2ngp.ngp.config import TrainConfig, resolve
 from obj2ngp.ngp.settings import BACKENDS, OrbitSettings, ViewSettings
 from obj2ngp.scene.settings import ObjectSettings, Views
 from obj2ngp.viewer.settings import ViewerSettings
+from obj2ngp.views.settings import ViewsSettings
 
 from . import resources
 from .objects import Objects
 
-PER_OBJECT = ("render", "train", "test", "orbit", "export", "viewer")  # sections that an object may override
+PER_OBJECT = ("render", "views", "train", "test", "orbit", "export", "viewer")  # sections that an object may override
 BLENDER = "render.blender"  # the only key in them that it may not: it belongs to the machine
 
 
@@ -92,6 +93,7 @@ class Configuration:
     project: Project = Project()
     objects: Objects = Objects()
     render: Render = Render()
+    views: ViewsSettings = ViewsSettings()
     train: Train = Train()
     test: ViewSettings = ViewSettings()
     orbit: OrbitSettings = OrbitSettings()
@@ -161,6 +163,8 @@ class Resolved:
             settings = dataclasses.asdict(configuration.render)
             del settings["blender"]
             return {**settings, "views": settings["views"][part], "seed": configuration.project.seed}
+        if program == "import_views":
+            return {**dataclasses.asdict(configuration.views), "seed": configuration.project.seed}
         if program == "train":
             chosen = {key: value for key, value in self._train.items() if key != "backend"}
             return {"seed": configuration.project.seed, **chosen}
@@ -176,9 +180,9 @@ class Resolved:
         backend = self.configuration.train.backend
         return ("cpu", "cuda") if backend == AUTO else (backend,)
 
-    def train_config(self, backend):
-        """The TrainConfig that training with `backend` will have."""
-        render = self.configuration.render
+    def train_config(self, backend, configuration=None):
+        """The TrainConfig that training with `backend` will have; `configuration` in place of the own one."""
+        render = (configuration or self.configuration).render
         return resolve(self.settings("train"), backend, render.views.train, max(render.resolution))
 
 
@@ -227,13 +231,15 @@ class Settings:
 
     def need(self, rule, name, on_gpu, threads, split=None):
         """The `resources.Need` of an object's job: a CPU's or a GPU's, with so many `threads`."""
-        return self._need(self.objects[name].overrides, rule, on_gpu, threads, split)
+        item = self.objects[name]
+        return self._need(item.overrides, item.is_model, rule, on_gpu, threads, split)
 
     @functools.lru_cache(maxsize=None)  # noqa: B019  # see above
-    def _need(self, overrides, rule, on_gpu, threads, split):
+    def _need(self, overrides, is_model, rule, on_gpu, threads, split):
         resolved = self._resolved[overrides]
-        config = resolved.train_config("cuda" if on_gpu else "cpu")
-        return resources.need(rule, resolved.configuration, config, on_gpu, threads, split)
+        configuration = resolved.configuration if is_model else resources.of_image_set(resolved.configuration)
+        config = resolved.train_config("cuda" if on_gpu else "cpu", configuration)
+        return resources.need(rule, configuration, config, on_gpu, threads, split)
 
 
 def _overridden(values, overrides, source):

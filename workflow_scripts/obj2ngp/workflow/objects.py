@@ -1,4 +1,4 @@
-"""The objects of a run: names and `.obj` files from a table, a folder or a ShapeNet tree.
+"""The objects of a run: names, and `.obj` files or sets of posed images, from a table, folders or a ShapeNet tree.
 
 Names are those of the objects' result folders, so they are unique, safe as file names, and follow
 from an object's own path or table row alone: adding objects renames none. Everything that is
@@ -16,6 +16,7 @@ from typing import Optional, Tuple, Union
 from obj2ngp.common.checks import NAME
 from obj2ngp.common.files import UserError
 from obj2ngp.common.settings import setting
+from obj2ngp.views import kinds
 
 PERIODIC = re.compile(r"(.+?)\1{19}$")  # Snakemake takes such an end for an endless recursion
 LONGEST_NAME = 200  # bytes; file systems allow 255, and temporary siblings are a little longer
@@ -27,6 +28,8 @@ RESERVED = {
     "slices",
     "summary.csv",
 }  # what else lies in the results folder
+
+KIND = "views.kind"  # a column that says what kind of set an object is
 
 SYNSET = re.compile(r"\d{8}")
 RELEASE = re.compile(r"ShapeNetCore\.v\d.*", re.IGNORECASE)
@@ -58,10 +61,13 @@ class ShapeNet:
 
 @dataclass(frozen=True)
 class Objects:
-    """Where the objects come from: one of `table`, `folder` and `shapenet`."""
+    """Where the objects come from: one of `table`, `folder`, `views` and `shapenet`."""
 
     table: Optional[str] = setting(None, "tab-separated file with the columns `object` and `path`, see below")
-    folder: Optional[str] = setting(None, "folder that is searched for `.obj` files at any depth")
+    folder: Optional[str] = setting(
+        None, "folder that is searched for `.obj` files and sets of posed images at any depth"
+    )
+    views: Optional[str] = setting(None, "folder that is searched for sets of posed images alone, at any depth")
     shapenet: Optional[ShapeNet] = None
     exclude: Names = setting(
         None,
@@ -78,14 +84,19 @@ class Object:
     path: str
     overrides: tuple = ()
 
+    @property
+    def is_model(self):
+        """Whether it is an `.obj` file to be rendered; else it is a set of posed images, a folder or a file."""
+        return _is_model_file(os.path.basename(self.path))
+
 
 def find_objects(source, wanted=None):
     """The objects that `source` (Objects) names, as `Found`. Relative paths start at the working directory."""
-    readers = {"table": read_table, "folder": scan_folder, "shapenet": scan_shapenet}
+    readers = {"table": read_table, "folder": scan_folder, "views": scan_views, "shapenet": scan_shapenet}
     named = [kind for kind in readers if getattr(source, kind) is not None]
     if not named:
         raise UserError(
-            "objects: there are none yet; name a folder with .obj files, as in"
+            "objects: there are none yet; name a folder with .obj files or image sets, as in"
             " --config 'objects={folder: path/to/models}', or run `make demo`"
         )
     if len(named) > 1:
@@ -137,6 +148,21 @@ class Found(dict):
             raise UserError(f"object {item.name}: {item.path} is already the file of object {first}")
 
 
+def pattern_of(objects, is_model):
+    """A regular expression for the names of those of `objects` that are .obj files, or of the others, before a slash.
+
+    It names the fewer: none where all objects are of one kind.
+    """
+    objects = list(objects)
+    wanted = [re.escape(item.name) for item in objects if item.is_model == is_model]
+    others = [re.escape(item.name) for item in objects if item.is_model != is_model]
+    if not wanted:
+        return "(?!)"  # which matches nothing
+    if len(wanted) <= len(others):
+        return "|".join(wanted)
+    return (f"(?!(?:{'|'.join(others)})/)" if others else "") + NAME.pattern
+
+
 def read_table(table):
     """Objects of a tab-separated file with the columns `object`, `path` and any overrides.
 
@@ -169,19 +195,34 @@ def _objects_of(table, lines):
 
 
 def scan_folder(folder):
-    """Objects of all `.obj` files below `folder`, in the order of their names.
+    """Objects of all `.obj` files and sets of posed images below `folder`, in the order of their names.
 
-    `cars/police.obj` is called `cars-police`; a file that is called like its own folder, or like
-    a ShapeNet model, adds nothing to the folder's name. Characters that are unsafe in a file name
+    `cars/police.obj` and the set in the folder `cars/police` are called `cars-police`; a file that is called like its
+    own folder, or like a ShapeNet model, adds nothing to the folder's name. Characters that are unsafe in a file name
     become `_`. Links are followed; a folder that several paths lead to is searched once.
     """
+    return _scan(folder, "objects.folder", _models)
+
+
+def scan_views(folder):
+    """Objects of all sets of posed images below `folder`, as `scan_folder` has them."""
+    return _scan(folder, "objects.views", lambda names: [])
+
+
+def _models(names):
+    return filter(_is_model_file, names)
+
+
+def _scan(folder, key, models):
     if not os.path.isdir(folder):
-        raise UserError(f"objects.folder: {folder} is not a folder")
-    for file in sorted(_model_files(folder)):
-        parts = [*file.relative_to(folder).parent.parts, file.stem]
+        raise UserError(f"{key}: {folder} is not a folder")
+    for file in sorted(_found(folder, key, models)):
+        parts = [*file.relative_to(folder).parts]
+        if _is_model_file(file.name):
+            parts[-1] = file.stem
         while len(parts) > 1 and parts[-1] in (parts[-2], "model", "models", "model_normalized"):
             parts.pop()
-        name = unicodedata.normalize("NFC", "-".join(parts))
+        name = unicodedata.normalize("NFC", "-".join(parts or [Path(os.path.abspath(folder)).name]))
         yield Object(re.sub(r"^\W|[^\w.+-]", _safe, name), str(file))
 
 
@@ -191,18 +232,25 @@ def _safe(found):
     return found.group() if inner and unicodedata.category(found.group()).startswith("M") else "_"
 
 
-def _model_files(folder):
-    """The `.obj` files below `folder`. A folder's own path comes before links to it, so that a link renames nothing."""
+def _found(folder, key, models):
+    """The files that `models` chooses among the names in a folder, and the sets, at or below `folder`.
+
+    A folder's own path comes before links to it, so that a link renames nothing. A set's folder is not searched.
+    """
     visited, links = set(), [folder]
     while links:
         found = []
-        for parent, folders, names in os.walk(links.pop(0), onerror=_refuse):
+        for parent, folders, names in os.walk(links.pop(0), onerror=lambda error: _refuse(key, error)):
             if not _is_new(parent, visited):
                 folders.clear()
                 continue
+            yield from (Path(parent, name) for name in models(names))
+            if kinds.recognise_folder(parent, {*folders, *names}):
+                folders.clear()
+                if kinds.is_whole(parent):
+                    yield Path(parent)
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             found += filter(os.path.islink, (os.path.join(parent, name) for name in folders))
-            yield from (Path(parent, name) for name in names if _is_model_file(name))
         links += sorted(found)
 
 
@@ -282,8 +330,8 @@ def _is_model_file(name):
     return name.lower().endswith(".obj") and not name.startswith(".")
 
 
-def _refuse(error):
-    raise UserError(f"objects.folder: cannot read {error.filename}: {error.strerror}") from error
+def _refuse(key, error):
+    raise UserError(f"{key}: cannot read {error.filename}: {error.strerror}") from error
 
 
 def _check_name(item):
@@ -305,7 +353,13 @@ def _check_path(item):
         raise UserError(f"object {item.name}: unsafe characters in the path {item.path!r}")
     if set("{}") & set(item.path):  # to Snakemake, they enclose wildcards
         raise UserError(f"object {item.name}: {item.path}: the path must not hold {{ or }}")
-    if not _is_model_file(os.path.basename(item.path)):
-        raise UserError(f"object {item.name}: {item.path} is not an .obj file")
-    if not os.path.isfile(item.path):
-        raise UserError(f"object {item.name}: there is no file {item.path}")
+    if item.is_model:
+        if not os.path.isfile(item.path):
+            raise UserError(f"object {item.name}: there is no file {item.path}")
+    elif not os.path.exists(item.path):
+        raise UserError(f"object {item.name}: there is no file or folder {item.path}")
+    elif not (dict(item.overrides).get(KIND) or kinds.recognise(item.path)):
+        raise UserError(
+            f"object {item.name}: {item.path} is neither an .obj file nor a known set of posed images"
+            f" ({', '.join(kinds.KINDS)})"
+        )

@@ -5,10 +5,10 @@ rounded up. A job gets twice the estimated time. The rules multiply both by the 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from obj2ngp.scene.settings import SAMPLES
+from obj2ngp.scene.settings import SAMPLES, Views
 
 MARGIN = 2  # between an estimated time and the limit
 
@@ -36,6 +36,10 @@ CHUNK_SAMPLES = 1 << 17  # samples of a trained model that are evaluated togethe
 VIDEO_PIXEL_SECONDS = 1e-7
 
 
+# What an image set is taken to hold, which nobody has looked into when jobs are planned: that of NeRF-synthetic.
+SET_VIEWS, SET_SIZE = Views(train=100, val=0, test=200), (800, 800)
+
+
 @dataclass(frozen=True)
 class Need:
     """What a job needs: memory in MB and time in minutes, as Snakemake's resources `mem_mb` and `runtime`."""
@@ -55,6 +59,11 @@ def need(rule, configuration, config, on_gpu, threads, split=None):
     if rule == "render":
         return render(configuration, split, threads)
     return {"train": train, "render_test": render_test, "orbit": orbit}[rule](configuration, config, on_gpu, threads)
+
+
+def of_image_set(configuration):
+    """The Configuration with the views and the size that an object has which is an image set."""
+    return replace(configuration, render=replace(configuration.render, views=SET_VIEWS, resolution=SET_SIZE))
 
 
 def render(configuration, split, threads):

@@ -1,0 +1,35 @@
+"""Bring a set of posed images in as an object's views: rule `import_views`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from obj2ngp.common.files import naming, run_program
+from obj2ngp.common.provenance import add_record_options, recorded
+from obj2ngp.common.settings import read_settings
+from obj2ngp.views.importing import import_set
+from obj2ngp.views.settings import METHOD, Settings
+
+
+def parse(argv):
+    """The options in `argv`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--object", required=True, help="name of the object")
+    parser.add_argument("--source", type=Path, required=True, help="image set: a folder, or a .json file")
+    parser.add_argument("--settings", default="{}", help="JSON object, see obj2ngp/views/settings.py")
+    parser.add_argument("--renders", type=Path, required=True, help="folder for transforms_*.json and the pictures")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="pictures that are worked on at a time")
+    add_record_options(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv):
+    """Bring in as `argv` says. Raises UserError naming the object."""
+    options = parse(argv)
+    with naming(options.object, options.source), recorded(options, "import_views", METHOD) as job:
+        settings = read_settings(Settings, options.settings)
+        import_set(options.object, options.source, settings, options.renders, options.threads, job.uses)
+
+
+if __name__ == "__main__":
+    run_program(main, sys.argv[1:])
