@@ -16,6 +16,7 @@ include: "rules/evaluate.smk"
 include: "rules/export.smk"
 include: "rules/slices.smk"
 include: "rules/report.smk"
+include: "rules/verify.smk"
 
 
 localrules:
@@ -23,6 +24,8 @@ localrules:
     slice,
     objects,
     object_table,
+    parameters,
+    verify,
 
 
 # A limit on `gpu` holds for each machine or group job, never for a whole cluster.

@@ -1,6 +1,7 @@
 # The configuration, the objects, and the functions that the rules share.
 import functools
 import gc
+import json
 import os
 import shlex
 import sys
@@ -190,13 +191,13 @@ def provenance(object):
     return Provenance(f"{RESULTS}/{object}")
 
 
-def parameters_of(name, wildcards):
-    """The parameters that a record of the rule `name` should have."""
+def parameters_of(name, object, split=None):
+    """The parameters that a record of the rule `name` should have for an object's job."""
     has_settings = name != "metrics"
     return parameters(
         METHODS[name],
-        settings(name)(wildcards) if has_settings else None,
-        backend(wildcards) if has_settings and name in BACKED else None,
+        SETTINGS.json(name, object, split) if has_settings else None,
+        SETTINGS.of(object).configuration.train.backend if name in BACKED else None,
     )
 
 
@@ -238,7 +239,7 @@ def fit(name):
             job = JOBS.get(name, name).format(**wildcards)
             records = provenance(wildcards.object)
             reason = job in records.records and records.stale(
-                job, parameters_of(name, wildcards)
+                job, parameters_of(name, wildcards.object, wildcards.get("split"))
             )
             if reason:
                 tell(f"object {wildcards.object}: {job} is made anew: {reason}")

@@ -9,6 +9,7 @@ import pytest
 
 from obj2ngp.common.files import UserError
 from obj2ngp.common.provenance import Job, Provenance, add_record_options, digest, read_record, recorded
+from obj2ngp.report.verify import read_expected, verify
 
 JOBS = ["metrics", "orbit", "render_test", "render_train", "render_val", "render_views", "train", "viewer"]
 AFTER_TRAIN = {"train", "render_views", "metrics", "orbit", "viewer"}
@@ -235,3 +236,49 @@ def test_every_job_leaves_a_record(finished_project):
     assert set(records["render_train"]["files"]) == {"models/first.obj", "models/first.mtl"}
     assert set(records["render_train"]["outputs"]) == {"renders/train", "renders/transforms_train.json"}
     assert records["metrics"]["results"].keys() == {"renders/transforms_test.json", "renders/test", "test"}
+
+
+def test_verify_reads_every_byte(folder, tmp_path):
+    records = Provenance(folder)
+    assert records.verify("draw", PARAMETERS) is records.verify("count", PARAMETERS) is None
+    picture, model = folder / "pictures" / "2.png", tmp_path / "model.obj"
+    for file in (picture, model):
+        times, text = file.stat(), file.read_text()
+        file.write_text(text.swapcase())
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert stale(folder) is None
+    assert records.verify("draw", PARAMETERS) == f"{model} has changed"
+    model.write_text("v 0 0 0\n")
+    assert records.verify("draw", PARAMETERS) == "pictures/2.png is not what it made"
+    expected = {
+        "kinds": [{"draw": PARAMETERS, "count": {**PARAMETERS, "method": 2}, "more": {}}],
+        "objects": {"chair": 0, "table": 0},
+    }
+    (tmp_path / "parameters.json").write_text(json.dumps(expected))
+    verdict = verify(tmp_path / "results", read_expected(tmp_path / "parameters.json"), 2)
+    assert verdict.stale == [
+        ("chair", "count: method was 1, is 2"),
+        ("chair", "draw: pictures/2.png is not what it made"),
+    ]
+    assert (verdict.objects, verdict.sound, verdict.unknown) == (2, 0, 1)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"kinds": []}', '{"kinds": [], "objects": {"a": 0}}', '{"kinds": 1, "objects": 1}']
+)
+def test_a_file_that_holds_no_parameters_is_refused(tmp_path, text):
+    (tmp_path / "parameters.json").write_text(text)
+    with pytest.raises(UserError, match="parameters.json"):
+        read_expected(tmp_path / "parameters.json")
+
+
+def test_the_target_verify_finds_all_well_and_names_what_is_not(finished_project, tmp_path):
+    project = finished_project.copy(tmp_path / "obj2ngp")
+    run = project.snakemake("verify")
+    assert (
+        run.returncode == 0 and "1 objects, 0 without records: 7 jobs' results are as recorded, 0 stale" in run.stdout
+    )
+    with (project.root / "results" / "first" / "orbit.gif").open("ab") as file:
+        file.write(b"more")
+    run = project.snakemake("verify")
+    assert run.returncode == 1 and "object first: orbit: orbit.gif is not what it made\n" in run.stdout

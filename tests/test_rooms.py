@@ -73,7 +73,7 @@ ROOMS = {
     "report": Room(
         {"common", "views", "evaluation"},
         {"numpy", "imageio", "skimage", "flip_evaluator", "jinja2", "safetensors"},
-        programs={"summary", "gallery", "status"},
+        programs={"summary", "gallery", "status", "verify"},
     ),
     "workflow": Room(
         {"common"}, {"numpy", "yaml", "snakemake", "snakemake_interface_logger_plugins"}, programs={"launch"}

@@ -302,6 +302,24 @@ class Provenance:
             or next((f"{path} has changed" for path, used in record["files"].items() if _changed(path, used)), None)
         )
 
+    def verify(self, job, parameters):
+        """Why the job's results are not what its record says, to the last byte; None where they are."""
+        return self.stale(job, parameters) or self._altered(self.records[job])
+
+    def _altered(self, record):
+        for path, used in record["files"].items():
+            if digest(path) != used["sha256"]:
+                return f"{path} has changed"
+        for path, made in record["outputs"].items():
+            place = os.path.join(self.folder, path)
+            if "files" not in made and digest(place) != made["sha256"]:
+                return f"{path} is not what it made"
+            found = contents(place) if "files" in made else {}
+            for name in sorted({*found, *made.get("files", {})}):
+                if found.get(name) != made["files"].get(name):
+                    return f"{path}/{name} is not what it made"
+        return None
+
     def _missing(self, outputs):
         for path, made in outputs.items():
             place = os.path.join(self.folder, path)

@@ -25,6 +25,7 @@ RESERVED = {
     "collection",
     "gallery",
     "objects.tsv",
+    "parameters.json",
     "slices",
     "summary.csv",
 }  # what else lies in the results folder
