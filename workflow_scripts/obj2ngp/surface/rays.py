@@ -1,0 +1,50 @@
+"""Rays that meet triangle meshes, traced by Embree (Wald et al. 2014) in single precision."""
+
+import numpy as np
+
+from obj2ngp.common.cameras import project
+
+NEAR_ENOUGH = 1e-3  # of the mesh's longest side: a point this far behind the first hit is still that hit
+
+
+class Triangles:
+    """A triangle mesh to shoot rays at: vertices (V,3) and faces (F,3) of indices into them; at least one face."""
+
+    def __init__(self, vertices, faces):
+        from embreex.mesh_construction import TriangleMesh
+        from embreex.rtcore_scene import EmbreeScene
+
+        corners = np.ascontiguousarray(vertices[faces], np.float32)
+        self.longest_side = float(np.ptp(corners.reshape(-1, 3), axis=0).max())
+        self._scene = EmbreeScene(robust=True)
+        self._mesh = TriangleMesh(self._scene, corners)
+
+    def first_hit(self, origins, directions):
+        """Where rays (R,3), (R,3) first meet the mesh, from either side.
+
+        Returns the distance (R,) float32 in lengths of the directions, inf where nothing is met, and the face (R,),
+        -1 there.
+        """
+        hit = self._scene.run(
+            np.ascontiguousarray(origins, np.float32), np.ascontiguousarray(directions, np.float32), output=True
+        )
+        face = np.asarray(hit["primID"])
+        return np.where(face < 0, np.inf, hit["tfar"]).astype(np.float32), face
+
+    def seen(self, points, cameras):
+        """Whether some of `cameras` (PosedImages in the mesh's coordinates) sees each of `points` (P,3): (P,) bool.
+
+        A camera sees a point that lies within its picture and behind no more than NEAR_ENOUGH of the first hit.
+        """
+        height, width = cameras.rgba.shape[1:3]
+        seen = np.zeros(len(points), bool)
+        for pose in np.asarray(cameras.pose, np.float64):
+            left = np.flatnonzero(~seen)
+            pixels, depth = project(points[left], pose, cameras.focal, cameras.center)
+            inside = (depth > 0) & (pixels >= 0).all(axis=1) & (pixels <= (width, height)).all(axis=1)
+            left = left[inside]
+            ray = points[left] - pose[:3, 3]
+            length = np.linalg.norm(ray, axis=1)
+            distance, _ = self.first_hit(np.broadcast_to(pose[:3, 3], ray.shape), ray / length[:, None])
+            seen[left] = length <= distance + NEAR_ENOUGH * self.longest_side
+        return seen
