@@ -18,6 +18,8 @@ from .registry import METRICS
 
 IMAGES = "8-bit sRGB, whole image; truth composited from straight alpha on white and rounded"
 
+NO_SOURCE = "no source mesh is given"
+
 
 def read_prediction(file, size):
     """A rendered view (H,W,3) uint8 of `size` (H,W). Raises UserError naming the file."""
@@ -32,12 +34,13 @@ def read_prediction(file, size):
     return picture
 
 
-def compare(transforms, predictions, metrics):
+def compare(transforms, predictions, metrics, geometry=None):
     """Rows {"view": name, metric's name: value} of all views of a transforms file.
 
     transforms   path of the file that lists the true views
     predictions  folder with a picture NAME.png of each
     metrics      the Metrics to compute; one of the whole object has the same value in every row
+    geometry     the object's Geometry, if some of them need it
 
     Raises UserError naming the view.
     """
@@ -49,21 +52,32 @@ def compare(transforms, predictions, metrics):
         for name, rgba in zip(views.names, views.rgba, strict=True):
             yield truth_on_white(rgba), read_prediction(predictions / f"{name}.png", size)
 
+    def value(metric, index, pair):
+        return float(metric.function(*pair) if metric.of == "pictures" else metric.function(depths[index]))
+
+    with_depths = any(metric.of == "depths" for metric in metrics)
+    depths = [geometry.depths(views, index) for index in range(len(views)) if with_depths]
     rows = []
-    for name, pair in zip(views.names, pairs(), strict=True):
-        values = {metric.name: float(metric.function(*pair)) for metric in metrics if metric.per == "view"}
+    for index, (name, pair) in enumerate(zip(views.names, pairs(), strict=True)):
+        values = {metric.name: value(metric, index, pair) for metric in metrics if metric.per == "view"}
         rows.append({"view": name, **values})
         print(name, *(f"{metric} {value:.4f}" for metric, value in values.items()), flush=True)
     for metric in metrics:
         if metric.per == "object":
-            value = float(metric.function(*map(np.stack, zip(*pairs(), strict=True))))
-            rows = [{**row, metric.name: value} for row in rows]
+            whole = (geometry.surfaces,) if metric.of == "surfaces" else map(np.stack, zip(*pairs(), strict=True))
+            figure = float(metric.function(*whole))
+            rows = [{**row, metric.name: figure} for row in rows]
     return rows
 
 
-def write_metrics(name, transforms, predictions, out):
-    """Compare the views of the object `name` and write the table `out` and its protocol. Raises UserError."""
+def write_metrics(name, transforms, predictions, out, geometry=None):
+    """Compare the views of the object `name` and write the table `out` and its protocol. Raises UserError.
+
+    Without `geometry`, a Geometry, its shape is not measured.
+    """
     obstacles = {metric.name: metric.obstacle() for metric in METRICS if metric.obstacle}
+    if geometry is None:
+        obstacles.update({metric.name: NO_SOURCE for metric in METRICS if metric.of != "pictures"})
     metrics = [metric for metric in METRICS if not obstacles.get(metric.name)]
     protocol = {
         "images": IMAGES,
@@ -71,7 +85,7 @@ def write_metrics(name, transforms, predictions, out):
         **{metric: f"not computed: {reason}" for metric, reason in obstacles.items() if reason},
         "versions": {metric.package: version(metric.package) for metric in metrics if metric.package},
     }
-    rows = compare(transforms, predictions, metrics)
+    rows = compare(transforms, predictions, metrics, geometry)
     with atomic_path(out.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(protocol, indent=1) + "\n")
     with atomic_path(out) as temporary:

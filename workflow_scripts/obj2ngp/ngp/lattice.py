@@ -5,27 +5,34 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .rendering import Renderer
+from obj2ngp.common.lattice import Lattice
 
 
-def density_lattice(renderer, resolution):
-    """Density (R,R,R) float32, per edge of the unit cube, at the middles of `resolution`^3 cells, indexed [x,y,z].
+def lattice_resolution(wanted, cells):
+    """The least multiple of `cells`, those along an edge of the occupancy grid, that is not below `wanted`."""
+    return cells * -(-wanted // cells)
 
-    renderer    ngp.rendering.Renderer of the model
-    resolution  a multiple of the occupancy grid's, so that each point lies inside one of its cells; ValueError else
-    It is 0 in cells that the occupancy grid leaves out, as rendering has it.
-    """
-    grid = renderer.grid
-    if resolution % grid.resolution:
-        raise ValueError("{} is no multiple of {}".format(resolution, grid.resolution))
+
+def lattice_points(grid, resolution):
+    """Indices (N,3) int64 of the points of a lattice that lie in occupied cells of an OccupancyGrid."""
     times = resolution // grid.resolution
-    device = grid.occupied.device
     cells = grid.occupied.view((grid.resolution,) * 3).nonzero()
-    steps = torch.arange(times, device=device)
-    inner = torch.cartesian_prod(steps, steps, steps).view(-1, 3)
-    index = (cells[:, None] * times + inner).reshape(-1, 3)
-    positions = (index.float() + 0.5) / resolution
-    values = torch.cat([renderer.backend.density(part) for part in positions.split(renderer.samples.capacity)])
-    lattice = np.zeros((resolution,) * 3, np.float32)
-    lattice[tuple(index.cpu().numpy().T)] = values.cpu().numpy()
-    return lattice
+    steps = torch.arange(times, device=cells.device)
+    return (cells[:, None] * times + torch.cartesian_prod(steps, steps, steps).view(-1, 3)).reshape(-1, 3)
+
+
+def density_lattice(renderer, wanted):
+    """The Lattice of a Renderer's model, of at least `wanted` points along an edge.
+
+    Each point lies inside a cell of the occupancy grid; its density is 0 where the grid leaves the cell out, as
+    rendering has it.
+    """
+    grid, model = renderer.grid, renderer.model
+    resolution = lattice_resolution(wanted, grid.resolution)
+    index = lattice_points(grid, resolution)
+    density = np.zeros((resolution,) * 3, np.float32)
+    if len(index):
+        parts = ((index.float() + 0.5) / resolution).split(renderer.samples.capacity)
+        values = torch.cat([renderer.backend.density(part) for part in parts])
+        density[tuple(index.cpu().numpy().T)] = values.cpu().numpy()
+    return Lattice(density, model.scale, model.offset.numpy())

@@ -10,6 +10,7 @@ import torch
 from . import backends
 from .backends.autograd import stages_of
 from .buffers import Rays, Samples
+from .depth import median_distance
 from .turn import turn
 
 RAYS_PER_CHUNK = {"cpu": 1 << 13, "cuda": 1 << 18}
@@ -46,7 +47,8 @@ class Renderer:
         poses   (V,3,4) or (V,4,4), camera-to-world, OpenGL axes, world units
         focal   focal length in pixels; center: principal point in pixels (default: the image's middle)
         Yields for each view rgb (H,W,3) float32 over black, opacity (H,W) float32 in [0,1], and depth (H,W)
-        float32: the expected distance along the ray in world units, 0 where nothing is.
+        float32: the distance along the ray, in world units, at which half of the light is left. It is the median of
+        a pixel's rays, and 0 where most of them keep more of the light.
         """
         poses = torch.as_tensor(np.asarray(poses), dtype=torch.float32)[:, :3, :4].to(self.rays.origin.device)
         center = center or (width / 2, height / 2)
@@ -101,10 +103,12 @@ class Renderer:
         direction = (direction / direction.norm(dim=-1, keepdim=True)).view(-1, 3)
         origin = pose[:, :, 3] * self.model.scale + self.model.offset.to(poses.device)
         origin = origin[:, None].expand(-1, n * n, 3).reshape(-1, 3)
-        return self._trace(origin, direction).view(len(pixels), n * n, 5).mean(1)
+        traced = self._trace(origin, direction).view(len(pixels), n * n, 5)
+        depth = traced[..., 4].median(1).values
+        return torch.cat([traced[..., :4].mean(1), torch.where(depth < math.inf, depth, depth.new_zeros(()))[:, None]], 1)
 
     def _trace(self, origin, direction):
-        """(R,5): colour over black, opacity, distance in world units, of rays that fit the ray buffer."""
+        """(R,5): colour over black, opacity, median distance in world units or inf, of rays that fit the ray buffer."""
         rays, samples, backend = self.rays, self.samples, self.backend
         active = len(direction)
         rays.origin[:active] = origin
@@ -121,8 +125,8 @@ class Renderer:
         backend.evaluate(rays, samples, self.step_size)
         backend.composite(rays, samples, self.step_size)
         opacity = 1 - rays.transmittance[:active, None]
-        depth = rays.depth[:active, None] / opacity.clamp(min=1e-6) * (opacity > 0) / self.model.scale
-        return torch.cat([rays.color[:active], opacity, depth], 1)
+        depth = median_distance(rays, samples, self.step_size) / self.model.scale
+        return torch.cat([rays.color[:active], opacity, depth[:, None]], 1)
 
 
 def on_white(rgb, opacity):

@@ -24,6 +24,9 @@ class ViewSettings:
     """How test views are rendered."""
 
     supersampling: int = _supersampling(3)  # 0.13 dB more than 2 (H100, mean of four scenes); 4 gains 0.03 more
+    geometry: bool = setting(
+        True, "also measure how near the surface is to the source mesh, where there is one; see docs/geometry.md"
+    )
 
 
 @dataclass(frozen=True)

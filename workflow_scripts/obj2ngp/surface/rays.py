@@ -1,19 +1,30 @@
 """Rays that meet triangle meshes, traced by Embree (Wald et al. 2014) in single precision."""
 
 import numpy as np
+from embreex.mesh_construction import TriangleMesh
+from embreex.rtcore_scene import EmbreeScene
 
 from obj2ngp.common.cameras import project
 
 NEAR_ENOUGH = 1e-3  # of the mesh's longest side: a point this far behind the first hit is still that hit
 
 
+def pixel_rays(pose, focal, center, rows, columns):
+    """Rays through the middles of the pixels (rows, columns), each (N,), of a camera; see common/cameras.py.
+
+    Returns origins (N,3) and directions (N,3) of length 1, float64.
+    """
+    across = (np.asarray(columns) + 0.5 - center[0]) / focal
+    up = (center[1] - np.asarray(rows) - 0.5) / focal
+    directions = np.stack([across, up, -np.ones_like(across)], axis=1) @ np.asarray(pose)[:3, :3].T
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    return np.broadcast_to(np.asarray(pose)[:3, 3], directions.shape), directions
+
+
 class Triangles:
     """A triangle mesh to shoot rays at: vertices (V,3) and faces (F,3) of indices into them; at least one face."""
 
     def __init__(self, vertices, faces):
-        from embreex.mesh_construction import TriangleMesh
-        from embreex.rtcore_scene import EmbreeScene
-
         corners = np.ascontiguousarray(vertices[faces], np.float32)
         self.longest_side = float(np.ptp(corners.reshape(-1, 3), axis=0).max())
         self._scene = EmbreeScene(robust=True)

@@ -5,6 +5,7 @@ import numpy as np
 from obj2ngp.common.files import UserError
 
 DEPTH_SUFFIX = "_depth"
+LATTICE = "density.npz"  # beside the pictures of a trained model, see common/lattice.py
 DEPTH_UNITS_PER_STEP = 0.001  # world units that one step of a 16-bit depth image stands for
 PSNR_OF_EQUAL_IMAGES = 100.0  # dB; also the most that any picture counts
 

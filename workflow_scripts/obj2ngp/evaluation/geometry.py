@@ -1,0 +1,207 @@
+"""How near a trained field's surface is to the source mesh's: what the metrics of geometry compare.
+
+Lengths are shares of the source's longest side, so that objects of any scale compare.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+
+import imageio.v3 as iio
+import numpy as np
+
+from obj2ngp.common.files import UserError
+from obj2ngp.common.lattice import load_lattice
+from obj2ngp.views.pictures import DEPTH_SUFFIX, DEPTH_UNITS_PER_STEP, LATTICE
+from obj2ngp.views.posed_images import PosedImages
+from obj2ngp.views.reading import read_images
+
+POINTS = 100_000  # on each of the two surfaces
+BATCHES = 8  # of as many candidates, in which points that some camera sees are looked for
+WORST = 1.0  # the distance that counts where there is nothing to measure to: a whole side
+
+
+def obstacle():
+    """Why this machine cannot measure geometry, or None."""
+    missing = [name for name in ("embreex", "scipy", "skimage", "trimesh") if find_spec(name) is None]
+    return f"{' and '.join(missing)} not installed" if missing else None
+
+
+@dataclass
+class SurfacePair:
+    """Points of two surfaces, each with its nearest neighbour on the other.
+
+    to_true, to_found  distances (N,), (M,): of the points found from the true ones, and of the true from those found
+    agreement_true, agreement_found  |cosine| of the angles between the normals of such neighbours
+    """
+
+    to_true: np.ndarray
+    to_found: np.ndarray
+    agreement_true: np.ndarray
+    agreement_found: np.ndarray
+
+
+@dataclass
+class DepthPair:
+    """Distances along the rays of one view's pixels, true and predicted (H,W), inf where the ray meets nothing."""
+
+    truth: np.ndarray
+    prediction: np.ndarray
+
+
+def chamfer(pair):
+    """Chamfer-L1 in tenths of the longest side: the mean of both surfaces' mean distances (Mescheder et al. 2019)."""
+    return 10 * (pair.to_true.mean() + pair.to_found.mean()) / 2
+
+
+def f_score(pair, threshold):
+    """The harmonic mean of precision and recall at a distance (Tatarchenko et al. 2019), from 0 to 1."""
+    precision, recall = (pair.to_true < threshold).mean(), (pair.to_found < threshold).mean()
+    return 2 * precision * recall / max(precision + recall, 1e-12)
+
+
+def f_score_1(pair):
+    """The F-score at 1 % of the longest side."""
+    return f_score(pair, 0.01)
+
+
+def f_score_2(pair):
+    """The F-score at 2 % of the longest side."""
+    return f_score(pair, 0.02)
+
+
+def normal_consistency(pair):
+    """The mean of both surfaces' mean |cosine| between a point's normal and its neighbour's (Mescheder et al. 2019)."""
+    return (pair.agreement_true.mean() + pair.agreement_found.mean()) / 2
+
+
+def depth_error(pair):
+    """The mean difference of distances, in per cent of the longest side, of pixels that meet a surface in both."""
+    both = np.isfinite(pair.truth) & np.isfinite(pair.prediction)
+    return 100 * (np.abs(pair.truth[both] - pair.prediction[both]).mean() if both.any() else WORST)
+
+
+def silhouette_iou(pair):
+    """Intersection over union of the pixels that meet a surface; 1 where neither has any."""
+    truth, prediction = np.isfinite(pair.truth), np.isfinite(pair.prediction)
+    union = (truth | prediction).sum()
+    return (truth & prediction).sum() / union if union else 1.0
+
+
+def sample_surface(vertices, faces, count, random):
+    """`count` points (N,3) spread evenly over triangles, and their unit normals (N,3).
+
+    random  numpy Generator
+    """
+    corner, one, two = (vertices[faces[:, i]] for i in range(3))
+    one, two = one - corner, two - corner
+    normal = np.cross(one, two)
+    length = np.linalg.norm(normal, axis=1)
+    total = np.cumsum(length)
+    face = np.minimum(np.searchsorted(total, random.random(count) * total[-1], side="right"), len(faces) - 1)
+    share = random.random((count, 2))
+    share = np.where(share.sum(axis=1, keepdims=True) > 1, 1 - share, share)
+    points = corner[face] + share[:, :1] * one[face] + share[:, 1:] * two[face]
+    return points, normal[face] / np.maximum(length[face], 1e-300)[:, None]
+
+
+def sample_seen(vertices, faces, images):
+    """Up to POINTS points (N,3), spread evenly over the part of triangles that PosedImages see; their normals (N,3)."""
+    from obj2ngp.surface.rays import Triangles
+
+    triangles, random = Triangles(vertices, faces), np.random.default_rng(0)
+    found, count = [], 0
+    for _ in range(BATCHES):
+        points, normals = sample_surface(vertices, faces, POINTS, random)
+        seen = triangles.seen(points, images)
+        found.append((points[seen], normals[seen]))
+        count += int(seen.sum())
+        if count >= POINTS:
+            break
+    return tuple(np.concatenate(part)[:POINTS] for part in zip(*found, strict=True))
+
+
+def pair_surfaces(found, true, side):
+    """The SurfacePair of points and normals found and true, whose longest side is `side`.
+
+    All is worst where one of the two has no point.
+    """
+    from scipy.spatial import cKDTree
+
+    (points, normals), (true_points, true_normals) = found, true
+    if not len(points) or not len(true_points):
+        return SurfacePair(*(np.full(1, value) for value in (WORST, WORST, 0.0, 0.0)))
+    to_true, near_true = cKDTree(true_points).query(points)
+    to_found, near_found = cKDTree(points).query(true_points)
+    return SurfacePair(
+        to_true / side,
+        to_found / side,
+        np.abs((normals * true_normals[near_true]).sum(axis=1)),
+        np.abs((true_normals * normals[near_found]).sum(axis=1)),
+    )
+
+
+@dataclass
+class Geometry:
+    """The source mesh of an object, and what its field makes of it.
+
+    vertices, faces  the source's solid triangles in the world of the views, see source_mesh.source_surface
+    training         PosedImages that the field was trained on: they say what can be seen
+    predictions      folder of render_views.py, with the depths of the test views and the density lattice
+    """
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    training: PosedImages
+    predictions: str
+
+    @cached_property
+    def side(self):
+        """The source's longest side, in world units."""
+        return float(np.ptp(self.vertices[self.faces].reshape(-1, 3), axis=0).max())
+
+    @cached_property
+    def triangles(self):
+        """The source mesh to shoot rays at."""
+        from obj2ngp.surface.rays import Triangles
+
+        return Triangles(self.vertices, self.faces)
+
+    @cached_property
+    def surfaces(self):
+        """The SurfacePair of the field's surface and the source's, of what the training views see. Raises UserError."""
+        from obj2ngp.surface.extraction import extract
+
+        surface = extract(load_lattice(self.predictions / LATTICE), self.training)
+        found = sample_seen(surface.vertices, surface.faces, self.training) if surface else ([], [])
+        return pair_surfaces(found, sample_seen(self.vertices, self.faces, self.training), self.side)
+
+    def depths(self, views, index):
+        """The DepthPair of the test view number `index` of PosedImages. Raises UserError."""
+        from obj2ngp.surface.rays import pixel_rays
+
+        height, width = views.rgba.shape[1:3]
+        rows, columns = np.divmod(np.arange(height * width), width)
+        rays = pixel_rays(views.pose[index], views.focal, views.center, rows, columns)
+        truth = self.triangles.first_hit(*rays)[0].reshape(height, width)
+        path = self.predictions / f"{views.names[index]}{DEPTH_SUFFIX}.png"
+        try:
+            steps = iio.imread(path)
+        except OSError as error:
+            raise UserError(f"{path}: no readable depths of this view: {error}") from error
+        if steps.shape != truth.shape:
+            raise UserError(f"{path}: shape {steps.shape}, expected {truth.shape}")
+        prediction = np.where(steps > 0, steps * DEPTH_UNITS_PER_STEP, np.inf)
+        return DepthPair(truth / self.side, prediction / self.side)
+
+
+def read_geometry(model, transforms, predictions):
+    """The Geometry of an object: its .obj file, transforms_train.json of its views, and its renders. Raises UserError.
+
+    The record beside the training views says how the model lies in their world.
+    """
+    from .source_mesh import source_surface
+
+    training = read_images(transforms)
+    vertices, faces = source_surface(model, transforms.parent / "train" / "record.json")
+    return Geometry(vertices, faces, training, predictions)

@@ -1,0 +1,56 @@
+"""The surface of a source model, as its views show it: in their world, and only what lets less than half of light by."""
+
+import json
+
+import numpy as np
+
+from obj2ngp.common.files import UserError
+from obj2ngp.scene.mesh import build_mesh
+from obj2ngp.scene.obj_file import read_obj
+from obj2ngp.scene.palette import read_palette
+from obj2ngp.scene.problems import Problems
+
+SOLID = 0.5  # opacity from which on a material is a surface: median depth, at half of the light, passes the others
+
+
+class Lenient:
+    """A policy for problems.Problems: the render program, which stops where it should, has read the model before."""
+
+    missing_texture = missing_material = broken_faces = no_visible_pixel = "warn"
+
+
+def triangulated(face_start):
+    """Corners (T,3) of the triangles of polygons, a fan of each, and the polygon (T,) of each triangle."""
+    corners = np.diff(face_start)
+    face = np.repeat(np.arange(len(corners)), corners - 2)
+    number = np.arange(len(face)) - np.repeat(np.cumsum(corners - 2) - (corners - 2), corners - 2)
+    first = face_start[face]
+    return np.stack([first, first + number + 1, first + number + 2], axis=1), face
+
+
+def source_surface(model, record):
+    """Vertices (V,3), in the world of the views, and triangles (T,3) of an .obj file's solid faces.
+
+    model   path of the file
+    record  path of the record.json that the render program wrote of its views
+
+    Faces that lie on one another are one, and broken ones are left out, as in the render. Raises UserError where the
+    record or the model cannot be read, or nothing is solid.
+    """
+    try:
+        content = json.loads(record.read_text(encoding="utf-8"))
+        up, normalization = content["settings"]["up"], content["normalization"]
+        scale, translation = normalization["scale"], np.array(normalization["translation"], float)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{record}: no readable record of a model's views: {error!r}") from error
+    problems = Problems(Lenient)
+    obj = read_obj(model)
+    used = set(np.where(obj.face_material < 0, len(obj.materials), obj.face_material).tolist())
+    palette = read_palette(obj, model, used, problems)
+    mesh = build_mesh(obj, model, np.zeros(len(palette), bool), up, 1.0, None, problems)
+    solid = np.array([palette[front[0]].opacity >= SOLID for front, _ in mesh.looks])
+    triangles, face = triangulated(mesh.face_start)
+    triangles = triangles[solid[mesh.face_look[face]]]
+    if not len(triangles):
+        raise UserError(f"{model}: all of it lets more than half of the light through")
+    return scale / mesh.scale * (mesh.corners - mesh.translation) + translation, triangles
