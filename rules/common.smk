@@ -252,6 +252,18 @@ def fit(name):
     return force_if_stale
 
 
+def source_mesh(wildcards):
+    """The model of an object whose field's shape is compared with it."""
+    wanted = SETTINGS.of(wildcards.object).configuration.test.geometry
+    return [OBJECTS[wildcards.object].path] if wanted else []
+
+
+def training_views(wildcards):
+    """The training views of an object whose field's shape is compared with its model."""
+    paths = ("train", "transforms_train.json") if source_mesh(wildcards) else ()
+    return [f"{RESULTS}/{wildcards.object}/renders/{path}" for path in paths]
+
+
 def growing(amount):
     """A resource that grows with every attempt at the same job."""
     return lambda wildcards, attempt: amount * attempt

@@ -31,6 +31,9 @@ rule render_test:
 rule metrics:
     input:
         fit("metrics"),
+        # What its shape is compared with, and the views that say what of it can be seen.
+        source=source_mesh,
+        training=training_views,
         transforms=result("renders/transforms_test.json"),
         images=result("renders/test"),
         predictions=rules.render_test.output.images,
@@ -49,8 +52,8 @@ rule metrics:
         method=METHODS["metrics"],
     shell:
         launched(program("metrics")) + " --transforms {input.transforms:q}"
-        " --predictions {input.predictions:q} --object {wildcards.object:q}"
-        " --out {output.table:q}" + recorded("metrics")
+        " --source {input.source:q} --predictions {input.predictions:q}"
+        " --object {wildcards.object:q} --out {output.table:q}" + recorded("metrics")
 
 
 rule orbit:

@@ -136,7 +136,7 @@ def test_views_of_a_former_run_do_not_remain(results):
     assert render(results).returncode == 0
     assert render(results, transforms).returncode == 0
     names = sorted(path.name for path in (results / "ball" / "test").iterdir())
-    assert names == ["003.png", "003_depth.png", "004.png", "004_depth.png", "protocol.json"]
+    assert names == ["003.png", "003_depth.png", "004.png", "004_depth.png", "density.npz", "protocol.json"]
 
 
 def test_a_failure_leaves_the_former_views(results):

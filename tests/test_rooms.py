@@ -28,6 +28,7 @@ class Room:
 
 
 BLENDER = {"bpy", "mathutils"}
+SURFACE = {"scipy", "skimage", "trimesh", "embreex"}
 TCNN = {"tinycudann", "vren", "torch_scatter", "apex"}
 ROOMS = {
     "common": Room(packages={"numpy"}, programs={"worker"}, python="py37"),
@@ -39,8 +40,9 @@ ROOMS = {
         programs={"train", "render_views", "orbit"},
         python="py38",
     ),
+    "surface": Room({"common", "views"}, {"numpy", "imageio", *SURFACE}),
     "exports": Room(
-        {"common", "views", "ngp"},
+        {"common", "views", "ngp", "surface"},
         {
             "numpy",
             "imageio",
@@ -54,6 +56,9 @@ ROOMS = {
             "PIL",
             "msgpack",
             "pyarrow",
+            *SURFACE,
+            "fast_simplification",
+            "xatlas",
         },
         programs={"export", "collect"},
     ),
@@ -65,14 +70,14 @@ ROOMS = {
         python="py38",
     ),
     "evaluation": Room(
-        {"common", "views"},
-        {"numpy", "imageio", "skimage", "flip_evaluator"},
+        {"common", "views", "scene", "surface"},
+        {"numpy", "imageio", "flip_evaluator", *SURFACE},
         optional={"torch", "lpips"},
         programs={"metrics"},
     ),
     "report": Room(
         {"common", "views", "evaluation"},
-        {"numpy", "imageio", "skimage", "flip_evaluator", "jinja2", "safetensors"},
+        {"numpy", "imageio", "flip_evaluator", "jinja2", "safetensors", *SURFACE},
         programs={"summary", "gallery", "status", "verify"},
     ),
     "workflow": Room(

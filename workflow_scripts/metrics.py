@@ -16,7 +16,7 @@ def parse(argv):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--object", required=True, help="name of the object, for the table")
     parser.add_argument("--transforms", type=Path, required=True, help="transforms_test.json")
-    parser.add_argument("--source", type=Path, help=".obj file the views show: also measure geometry")
+    parser.add_argument("--source", type=Path, nargs="?", help=".obj file: compare shapes, too")
     parser.add_argument("--predictions", type=Path, required=True, help="folder of render_views.py")
     parser.add_argument("--out", type=Path, required=True, help="table to write (.csv)")
     add_record_options(parser)

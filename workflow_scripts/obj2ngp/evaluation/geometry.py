@@ -17,7 +17,7 @@ from obj2ngp.views.posed_images import PosedImages
 from obj2ngp.views.reading import read_images
 
 POINTS = 100_000  # on each of the two surfaces
-BATCHES = 8  # of as many candidates, in which points that some camera sees are looked for
+CANDIDATES = 8  # for each of these points, at most, among which those that some camera sees are looked for
 WORST = 1.0  # the distance that counts where there is nothing to measure to: a whole side
 
 
@@ -110,14 +110,14 @@ def sample_seen(vertices, faces, images):
     from obj2ngp.surface.rays import Triangles
 
     triangles, random = Triangles(vertices, faces), np.random.default_rng(0)
-    found, count = [], 0
-    for _ in range(BATCHES):
-        points, normals = sample_surface(vertices, faces, POINTS, random)
+    found, count, tried, batch = [], 0, 0, POINTS
+    while batch:
+        points, normals = sample_surface(vertices, faces, batch, random)
         seen = triangles.seen(points, images)
         found.append((points[seen], normals[seen]))
-        count += int(seen.sum())
-        if count >= POINTS:
-            break
+        count, tried = count + int(seen.sum()), tried + batch
+        batch = int(1.05 * tried * (POINTS - count) / max(count, 1)) + 1 if count < POINTS else 0
+        batch = min(batch, CANDIDATES * POINTS - tried)
     return tuple(np.concatenate(part)[:POINTS] for part in zip(*found, strict=True))
 
 
@@ -131,8 +131,9 @@ def pair_surfaces(found, true, side):
     (points, normals), (true_points, true_normals) = found, true
     if not len(points) or not len(true_points):
         return SurfacePair(*(np.full(1, value) for value in (WORST, WORST, 0.0, 0.0)))
-    to_true, near_true = cKDTree(true_points).query(points)
-    to_found, near_found = cKDTree(points).query(true_points)
+    # Trees that are made faster and searched slower than the default: each is searched once.
+    to_true, near_true = cKDTree(true_points, balanced_tree=False, compact_nodes=False).query(points)
+    to_found, near_found = cKDTree(points, balanced_tree=False, compact_nodes=False).query(true_points)
     return SurfacePair(
         to_true / side,
         to_found / side,

@@ -46,7 +46,7 @@ def source_surface(model, record):
     problems = Problems(Lenient)
     obj = read_obj(model)
     used = set(np.where(obj.face_material < 0, len(obj.materials), obj.face_material).tolist())
-    palette = read_palette(obj, model, used, problems)
+    palette = read_palette(obj, str(model), used, problems, lambda path: None)  # the render's record has these files
     mesh = build_mesh(obj, model, np.zeros(len(palette), bool), up, 1.0, None, problems)
     solid = np.array([palette[front[0]].opacity >= SOLID for front, _ in mesh.looks])
     triangles, face = triangulated(mesh.face_start)
