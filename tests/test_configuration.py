@@ -68,7 +68,7 @@ def test_each_program_gets_exactly_what_changes_its_result():
         assert set(given) == {field.name for field in dataclasses.fields(RenderSettings)}
         assert given["views"] == count and given["seed"] == 5
     assert json.loads(settings.json("train", "plain")) == {"seed": 5}
-    assert json.loads(settings.json("render_test", "plain")) == {"supersampling": 3}
+    assert json.loads(settings.json("render_test", "plain")) == {"supersampling": 3, "geometry": True}
     assert json.loads(settings.json("orbit", "plain"))["frames"] == 60
 
 

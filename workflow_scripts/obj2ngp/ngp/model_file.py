@@ -72,8 +72,8 @@ class Model:
         supersampling  rays along each edge of a pixel
         backend        'auto', or a backend's name
         Returns rgb (H,W,3) float32, sRGB in [0,1], premultiplied: over black; opacity (H,W) float32 in [0,1]; depth
-        (H,W) float32, the expected distance along a pixel's rays in world units, 0 where nothing is. Over a
-        background it is rgb + (1 - opacity) * background. Raises BackendError.
+        (H,W) float32, the distance along a pixel's rays at which half of the light is left, in world units, 0 where
+        more is. Over a background it is rgb + (1 - opacity) * background. Raises BackendError.
         """
         views = self._renderer(backend, supersampling).render_views(
             np.asarray(pose)[None], width, height, focal, center
