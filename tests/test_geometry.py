@@ -44,7 +44,7 @@ def ball_mesh(radius=RADIUS):
 
 
 def write_obj(path, *meshes, materials=("",)):
-    """An .obj file of (vertices, faces), each under the next of `materials`, and its .mtl with a see-through `glass`."""
+    """An .obj file of (vertices, faces), each under the next of `materials`, and its .mtl, with see-through `glass`."""
     lines, first = ["mtllib ball.mtl"], 1
     for (vertices, faces), material in zip(meshes, materials * len(meshes), strict=False):
         lines += [f"usemtl {material}"] if material else []
@@ -108,7 +108,9 @@ def test_depths_worked_out_by_hand():
 
 def test_points_are_spread_by_area():
     vertices = np.array([[0, 0, 0], [3, 0, 0], [0, 2, 0], [0, 0, 5], [1, 0, 5], [0, 2, 5.0]])
-    points, normals = geometry.sample_surface(vertices, np.array([[0, 1, 2], [3, 4, 5]]), 4000, np.random.default_rng(1))
+    points, normals = geometry.sample_surface(
+        vertices, np.array([[0, 1, 2], [3, 4, 5]]), 4000, np.random.default_rng(1)
+    )
     assert (points[:, 2] == 0).mean() == pytest.approx(0.75, abs=0.03)
     assert np.allclose(normals, [0, 0, 1])
     assert points[points[:, 2] == 0].mean(axis=0) == pytest.approx([1, 2 / 3, 0], abs=0.05)

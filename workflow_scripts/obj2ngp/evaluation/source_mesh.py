@@ -1,4 +1,4 @@
-"""The surface of a source model, as its views show it: in their world, and only what lets less than half of light by."""
+"""The surface of a source model, in the world of its views: only what lets less than half of the light by."""
 
 import json
 

@@ -105,7 +105,9 @@ class Renderer:
         origin = origin[:, None].expand(-1, n * n, 3).reshape(-1, 3)
         traced = self._trace(origin, direction).view(len(pixels), n * n, 5)
         depth = traced[..., 4].median(1).values
-        return torch.cat([traced[..., :4].mean(1), torch.where(depth < math.inf, depth, depth.new_zeros(()))[:, None]], 1)
+        return torch.cat(
+            [traced[..., :4].mean(1), torch.where(depth < math.inf, depth, depth.new_zeros(()))[:, None]], 1
+        )
 
     def _trace(self, origin, direction):
         """(R,5): colour over black, opacity, median distance in world units or inf, of rays that fit the ray buffer."""
