@@ -175,12 +175,18 @@ BACKED = {
     "render_test",
     "orbit",
 }  # whose results depend on the backend
-JOBS = {"render": "render_{split}", "render_test": "render_views"}
+JOBS = {
+    "render": "render_{split}",
+    "render_test": "render_views",
+    "export": "export_{format}",
+}
 
 
 def recorded(name):
     """The end of the command of the rule `name`: where its record lies and what it holds, and where messages go."""
-    job = JOBS.get(name, name).format(split="{wildcards.split}")
+    job = JOBS.get(name, name).format(
+        split="{wildcards.split}", format="{wildcards.format}"
+    )
     path = f"{shlex.quote(RESULTS)}/{{wildcards.object:q}}/{FOLDER}/{job}.json"
     return f" --record {path} --inputs {{input:q}} --outputs {{output:q}} &> {{log:q}}"
 
@@ -191,12 +197,12 @@ def provenance(object):
     return Provenance(f"{RESULTS}/{object}")
 
 
-def parameters_of(name, object, split=None):
-    """The parameters that a record of the rule `name` should have for an object's job."""
+def parameters_of(name, object, part=None):
+    """The parameters that a record of the rule `name` should have for an object's job: of a split, or a format."""
     has_settings = name != "metrics"
     return parameters(
-        METHODS[name],
-        SETTINGS.json(name, object, split) if has_settings else None,
+        FORMATS[part].method if name == "export" else METHODS[name],
+        SETTINGS.json(name, object, part) if has_settings else None,
         SETTINGS.of(object).configuration.train.backend if name in BACKED else None,
     )
 
@@ -239,7 +245,12 @@ def fit(name):
             job = JOBS.get(name, name).format(**wildcards)
             records = provenance(wildcards.object)
             reason = job in records.records and records.stale(
-                job, parameters_of(name, wildcards.object, wildcards.get("split"))
+                job,
+                parameters_of(
+                    name,
+                    wildcards.object,
+                    wildcards.get("split", wildcards.get("format")),
+                ),
             )
             if reason:
                 tell(f"object {wildcards.object}: {job} is made anew: {reason}")

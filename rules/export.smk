@@ -15,6 +15,7 @@ def export_inputs(wildcards):
 
 rule export:
     input:
+        fit("export"),
         export_inputs,
     output:
         files=directory(result("export/{format}")),
@@ -34,4 +35,5 @@ rule export:
         launched(program("export"), "{resources.gpu}")
         + " --object {wildcards.object:q} --format {wildcards.format}"
         ' --results "$(dirname "$(dirname {output.files:q})")"'
-        " --settings {params.settings:q} --threads {threads} --out {output.files:q} &> {log:q}"
+        " --settings {params.settings:q} --threads {threads} --out {output.files:q}"
+        + recorded("export")

@@ -17,6 +17,12 @@ def all_parameters(wildcards):
                 for rule in METHODS
                 if rule != "render"
             }
+            jobs |= {
+                JOBS["export"].format(format=format): parameters_of(
+                    "export", name, format
+                )
+                for format in FORMATS
+            }
             kinds[item.overrides] = len(kinds), json.dumps(jobs)
         objects[name] = kinds[item.overrides][0]
     yield '{"kinds": [' + ",\n".join(text for _, text in kinds.values()) + "],"
