@@ -5,6 +5,7 @@ SUMMARY = f"{RESULTS}/summary.csv"
 FAILURES = f"{RESULTS}/failures.csv"
 GALLERY = f"{RESULTS}/gallery"
 COLLECTION = f"{RESULTS}/collection"
+COMPARED = SETTINGS.configuration.gallery.compare
 
 # The commands of the rules, which are also run when some objects stopped.
 SUMMARISE = program(
@@ -16,6 +17,7 @@ SHOW = program(
     "gallery",
     *("--results", RESULTS, "--objects", OBJECT_TABLE, "--summary", SUMMARY),
     *("--out", GALLERY),
+    *(("--compare", COMPARED) if COMPARED else ()),
 )
 COLLECT = program(
     "collect",
@@ -103,6 +105,8 @@ rule gallery:
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),
+    params:
+        compare=COMPARED,
     shell:
         f"{SHOW} &> {{log:q}}"
 

@@ -77,7 +77,7 @@ ROOMS = {
     ),
     "report": Room(
         {"common", "views", "evaluation"},
-        {"numpy", "imageio", "flip_evaluator", "jinja2", "safetensors", *SURFACE},
+        {"numpy", "imageio", "flip_evaluator", "jinja2", "markupsafe", "safetensors", *SURFACE},
         programs={"summary", "gallery", "status", "verify"},
     ),
     "workflow": Room(
@@ -94,6 +94,7 @@ SETTINGS = {
     "obj2ngp.exports.settings",
     "obj2ngp.exports.registry",
     "obj2ngp.viewer.settings",
+    "obj2ngp.report.settings",
 }
 
 # What starts a job runs in front of its program, with that program's Python.

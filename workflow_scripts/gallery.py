@@ -15,13 +15,14 @@ def parse(argv):
     parser.add_argument("--objects", type=Path, required=True, help="table of the objects (.tsv)")
     parser.add_argument("--summary", type=Path, required=True, help="table of summary.py")
     parser.add_argument("--out", type=Path, required=True, help="folder to write, with the page index.html")
+    parser.add_argument("--compare", type=Path, help="folder of the results of another run, to be shown beside these")
     return parser.parse_args(argv)
 
 
 def main(argv):
     """Write the page as `argv` says. Raises UserError."""
     options = parse(argv)
-    write_gallery(options.results, options.objects, options.summary, options.out)
+    write_gallery(options.results, options.objects, options.summary, options.out, options.compare)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,22 @@
-"""A page that shows all objects' turntables and numbers.
+"""A page that shows all objects: cards to search, sort and filter, and each object's own page.
 
-The page's folder holds all that it shows and links, and its links stay inside: it opens from a disk without
-a network, may be copied elsewhere, and is taken whole into Snakemake's report. What is linked are the files of
-the results themselves under a second name (hard links), so they take no room.
+The page opens from a disk without a network. What it knows of the objects lies beside it in scripts of SHARD objects
+each, which are loaded when somebody touches the page, so that tens of thousands of objects open as fast as three.
+
+Up to COMPLETE objects, the page's folder holds all that it shows under `files/<object>/`: it may be copied elsewhere,
+and is taken whole into Snakemake's report. What lies there are the files of the results themselves under a second name
+(hard links), so they take no room. The page of more objects shows the files where they are, in the results folder.
 """
 
+import json
 import os
+import re
 import shutil
+from collections import Counter
 from pathlib import Path
-from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from obj2ngp.common.files import UserError, atomic_folder
 from obj2ngp.common.tables import read_table
@@ -22,28 +28,30 @@ from .table import MESH_FIGURES, TRAINING_FIGURES, read_objects, value_of
 TEMPLATES = Path(__file__).parent / "templates"
 TEMPLATE = "gallery.html.jinja"
 PAGE = "index.html"
-TURNTABLE = "orbit.gif"
-FACTS = ("{steps} steps in {training_seconds:.0f} s on {backend}", "{resolution}", "{faces:,} faces")
-LINKS = {"MP4": "orbit.mp4", "metrics": "metrics.csv", "training": "training.csv", "model": "model.safetensors"}
+SHARD = 1000  # objects in a script of data
+COMPLETE = 1000  # objects up to which the folder holds all that the page shows
+VIEWER = "viewer.html"
+# What the page shows or links of an object, where it is there; the first one is its picture on the card.
+FILES = ("test/000.png", "orbit.mp4", "orbit.gif", VIEWER, "metrics.csv", "training.csv", "model.safetensors")
+PICTURES = ("renders/test", "test")  # folders of which the viewer shows pictures
+NUMBERS = (*TRAINING_FIGURES, "faces")
+WORDS = ("backend", "resolution")
+SYNSET = re.compile(r"(\d{8})-")
+FOLDER = re.compile(r"([^-]+)-")
+MOST_CATEGORIES = 200
+SUMMARY = "summary.csv"
 
 
-def include(file, folder, name):
-    """Put `file` into the page's `folder` as `name`. Returns its URL there, or None where there is no such file."""
+def include(file, target):
+    """Put `file` into the page's folder as `target`. Returns whether there is such a file."""
     if not file.is_file():
-        return None
-    target = folder / name
-    target.parent.mkdir(exist_ok=True)
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(file, target)
     except OSError:  # the file system has no hard links, or the results lie on two
         shutil.copyfile(file, target)
-    return quote(name)
-
-
-def include_result(results, name, file, folder):
-    """`include` of an object's result: orbit.gif of the object chair becomes orbit/chair.gif."""
-    stem, suffix = os.path.splitext(file)
-    return include(results / name / file, folder, f"{stem}/{name}{suffix}")
+    return True
 
 
 def read_summary(file):
@@ -71,51 +79,117 @@ def _cells(row, numeric):
             continue
 
 
-def facts(figures):
-    """What the summary knows of an object beside its metrics, in phrases."""
-    for phrase in FACTS:
-        try:
-            yield phrase.format_map(figures)
-        except KeyError:
-            continue
+def files_of(results, name, status, wanted):
+    """Which of FILES an object has that are not older than a failure; `wanted` are the results that it should have.
+
+    A finished object has all of them, but for a page that was not wanted.
+    """
+    if status == "ok":
+        return [file for file in FILES if file != VIEWER or file in wanted]
+    outcomes = Outcomes(results, results, name)
+    return [file for file in FILES if (results / name / file).is_file() and not outcomes.outdated(Path(file))]
 
 
-def card(name, figures, results, folder):
-    """What the page shows of one object, whose `figures` are its row of the summary."""
-    outcomes = Outcomes(results, results, name) if figures.get("status") != "ok" else None
-    shown = {file for file in (TURNTABLE, *LINKS.values()) if outcomes is None or not outcomes.outdated(Path(file))}
-    links = {label: include_result(results, name, file, folder) for label, file in LINKS.items() if file in shown}
-    return {
-        "status": "not in the summary",
-        **figures,
-        "name": name,
-        "facts": list(facts(figures)),
-        "turntable": include_result(results, name, TURNTABLE, folder) if TURNTABLE in shown else None,
-        "links": {label: link for label, link in links.items() if link},
+def include_files(results, name, files, folder):
+    """Put an object's `files` into the gallery's `folder`, and what its page shows; returns those that are there."""
+    found = [file for file in files if include(results / name / file, folder / "files" / name / file)]
+    if VIEWER in found:
+        for pictures in PICTURES:
+            for file in sorted((results / name / pictures).glob("*.png")):
+                target = folder / "files" / name / pictures / file.name
+                if not file.name.endswith("_depth.png") and not target.exists():
+                    include(file, target)
+    return found
+
+
+def category(name):
+    """The synset in the name of a ShapeNet object, or else the folder that the name begins with, or else ""."""
+    found = SYNSET.match(name) or FOLDER.match(name)
+    return found[1] if found else ""
+
+
+def categories(names):
+    """{category: [its name for people, its objects]} of those that several objects have, the largest first."""
+    titles = dict(line.split("\t") for line in (Path(__file__).parent / "synsets.tsv").read_text().splitlines())
+    counts = Counter(map(category, names))
+    common = [(key, count) for key, count in counts.most_common(MOST_CATEGORIES) if key and count > 1]
+    return {key: [titles.get(key, key), count] for key, count in common}
+
+
+def natural(name):
+    """A sorting key by which object9 comes before object10."""
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part.casefold()) for part in re.split(r"(\d+)", name)]
+
+
+def shard(names, figures, files, ranks, others, columns):
+    """What the page knows of the objects `names`, by columns; `others` are the figures of another run."""
+    rows = [figures.get(name, {}) for name in names]
+    data = {
+        "name": list(names),
+        "rank": [ranks[name] for name in names],
+        "status": ["" if row.get("status") == "ok" else row.get("status", "not in the summary") for row in rows],
+        "files": [sum(1 << bit for bit, file in enumerate(FILES) if file in files[name]) for name in names],
     }
+    for column in columns:
+        data[column] = [row.get(column) for row in rows]
+    if others is not None:
+        data["other"] = [others[name].get("psnr", True) if name in others else None for name in names]
+    return data
 
 
-def write_gallery(results, objects, summary, out):
+def embedded(value):
+    """JSON that may stand inside a script element."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def write_gallery(results, objects, summary, out, compare=None):
     """Write the page of the objects in the file `objects` into the folder `out`. Raises UserError.
 
     results  Path of the folder that holds a folder for each object
     summary  Path of their table
+    compare  Path of the results of another run, or None
     """
-    figures = read_summary(summary)
-    names = list(read_objects(objects))
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    figures, wanted = read_summary(summary), read_objects(objects)
+    others = read_summary(compare / SUMMARY) if compare else None
+    names, ranks = list(wanted), {name: rank for rank, name in enumerate(sorted(wanted, key=natural))}
+    known = [row for name, row in figures.items() if name in wanted]
+    metrics = [metric for metric in METRICS if any(metric.name in row for row in known)]
+    columns = [*(metric.name for metric in metrics), *NUMBERS, *WORDS]
+    complete = len(names) <= COMPLETE
+    read = lambda file: Markup((TEMPLATES / file).read_text(encoding="utf-8"))  # noqa: E731
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
     with atomic_folder(out) as folder:
-        environment.get_template(TEMPLATE).stream(
-            cards=(card(name, figures.get(name, {}), results, folder) for name in names),
+        (folder / "data").mkdir()
+        files = {
+            name: files_of(results, name, figures.get(name, {}).get("status"), results_of)
+            for name, results_of in wanted.items()
+        }
+        if complete:
+            files = {name: include_files(results, name, some, folder) for name, some in files.items()}
+        for number, begin in enumerate(range(0, len(names), SHARD)):
+            data = shard(names[begin : begin + SHARD], figures, files, ranks, others, columns)
+            script = f"gallery.take({number},{embedded(data)})\n"
+            (folder / "data" / f"{number}.js").write_text(script, encoding="utf-8")
+        include(summary, folder / summary.name)
+        description = {
+            "count": len(names),
+            "shard": SHARD,
+            "files": FILES,
+            "metrics": [{"name": m.name, "title": m.title, "better": m.better, "format": m.format} for m in metrics],
+            "numbers": list(NUMBERS),
+            "categories": categories(names),
+            "failed": sum(figures.get(name, {}).get("status") != "ok" for name in names),
+            "base": "files/" if complete else os.path.relpath(results, out) + "/",
+            "other": os.path.relpath(compare, out) + "/" if compare else None,
+        }
+        page = environment.get_template(TEMPLATE).render(
             count=len(names),
             mean=figures.get("(mean)", {}),
-            metrics=[metric for metric in METRICS if any(metric.name in row for row in figures.values())],
-            summary=include(summary, folder, summary.name),
-        ).dump(str(folder / PAGE), encoding="utf-8")
+            metrics=metrics,
+            summary=summary.name,
+            description=Markup(embedded(description)),
+            style=read("gallery.css"),
+            script=read("cards.js") + "\n" + read("gallery.js"),
+        )
+        (folder / PAGE).write_text(page, encoding="utf-8")
     print(f"{out / PAGE}: {len(names)} objects")

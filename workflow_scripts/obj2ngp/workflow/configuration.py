@@ -18,6 +18,7 @@ from obj2ngp.common.settings import AUTO, LARGEST_SEED, from_mapping, given, par
 from obj2ngp.exports.settings import ExportSettings, settings_kind
 from obj2ngp.ngp.config import TrainConfig, resolve
 from obj2ngp.ngp.settings import BACKENDS, OrbitSettings, ViewSettings
+from obj2ngp.report.settings import GallerySettings
 from obj2ngp.scene.settings import ObjectSettings, Views
 from obj2ngp.viewer.settings import ViewerSettings
 from obj2ngp.views.settings import ViewsSettings
@@ -98,6 +99,7 @@ class Configuration:
     test: ViewSettings = ViewSettings()
     orbit: OrbitSettings = OrbitSettings()
     viewer: ViewerSettings = ViewerSettings()
+    gallery: GallerySettings = GallerySettings()
     export: ExportSettings = ExportSettings()
 
 

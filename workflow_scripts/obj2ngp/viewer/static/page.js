@@ -31,7 +31,7 @@ function explain(error) {
 async function start() {
   describe();
   if (!object.field) return explain(new FieldError(object.problem));
-  const gl = $("canvas").getContext("webgl2", { alpha: false, antialias: false, depth: false });
+  const gl = $("canvas").getContext("webgl2", { antialias: false, depth: false });
   if (!gl) return explain(new FieldError("This browser has no WebGL 2, which the live view needs."));
   try {
     const field = new Field(gl, object.field, await inflated($("data").textContent));

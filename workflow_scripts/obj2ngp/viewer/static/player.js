@@ -29,7 +29,10 @@ class Player extends EventTarget {
   fit() {
     const { canvas } = this.field.gl, dense = Math.min(devicePixelRatio, 2);
     const [width, height] = [canvas.clientWidth, canvas.clientHeight].map((x) => Math.max(1, Math.round(x * dense)));
-    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    if (canvas.width !== width || canvas.height !== height) {
+      Object.assign(canvas, { width, height });
+      if (this.field.target.width && !this.busy) this.field.show(); // stretched, rather than nothing
+    }
     this.redraw();
   }
 

@@ -1,0 +1,15 @@
+"""Settings of the gallery: the section `gallery` of the workflow's configuration."""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from obj2ngp.common.settings import setting
+
+
+@dataclass(frozen=True)
+class GallerySettings:
+    """The page of all objects."""
+
+    compare: Optional[str] = setting(
+        None, "folder of the results of another run, whose objects are shown beside those of the same name; null: none"
+    )
