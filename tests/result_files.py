@@ -58,10 +58,10 @@ def write_model(folder, **figures):
     save_file({"table": np.zeros(1, np.float32)}, folder / "model.safetensors", {"obj2ngp": json.dumps(header)})
 
 
-def write_objects(file, names):
-    """The table of objects that the summary and the gallery read."""
+def write_objects(file, names, more=()):
+    """The table of objects that the summary and the gallery read; each has RESULTS and `more`."""
     with open(file, "w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, delimiter="\t")
         writer.writerow(["object", "results"])
-        writer.writerows([name, " ".join(RESULTS)] for name in names)
+        writer.writerows([name, " ".join([*RESULTS, *more])] for name in names)
     return file

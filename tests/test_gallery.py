@@ -1,24 +1,25 @@
 """The gallery: escaped, complete in its folder; and alive in a real browser."""
 
 import shutil
-import subprocess
-import sys
 from html.parser import HTMLParser
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
+from axe_core_python.base import AXE_FILE_PATH
 
-from browser import chromium, drive, needs_chromium
+import gallery as program
+from browser import needs_chromium
+from gallery_page import read_gallery
+from obj2ngp.common.files import UserError
 from obj2ngp.report import gallery
-from obj2ngp.report.gallery import write_gallery
+from obj2ngp.report.gallery import FILES
+from obj2ngp.viewer.page import PICTURES
 from result_files import write_objects
+from test_viewer import make_model, write_page
 
-PROGRAM = Path(__file__).resolve().parents[1] / "workflow_scripts" / "gallery.py"
-NAMES = ["chair", "car+2", "стул", "a.b-c", "NaN", "007"]
-EVIL = """<img src=x onerror="document.title='owned'">'&"""
+NAMES = ["chair", "03001627-9", "03001627-10", "стул", "a.b-c", "NaN", "007"]
+EVIL = """<img src=x onerror="document.title='owned'">'&</script>"""
 COLUMNS = "object,status,psnr,ssim,flip,training_seconds,steps,backend,resolution,faces"
 
 
@@ -30,87 +31,71 @@ def write_summary(results, rows):
 
 
 def write_results(results, names):
-    """The results of `names`; the second has no turntable, the last has no row in the summary."""
+    """The results of `names`: the first has a page of its own, the second stopped, the last has no row in the summary."""
     frames = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
     rows = []
     for index, name in enumerate(names):
-        target = results / name.replace("/", "")
-        target.mkdir(parents=True)
+        (results / name / "test").mkdir(parents=True)
         if index != 1:
-            iio.imwrite(target / "orbit.gif", frames, loop=0)
-        (target / "metrics.csv").write_text("view,psnr\n")
+            iio.imwrite(results / name / "orbit.gif", frames, loop=0)
+            iio.imwrite(results / name / "test" / "000.png", frames[0])
+        (results / name / "metrics.csv").write_text("object,view,psnr\n")
         figures = (30 + index, 0.9, 0.05, 60 - index, 2500, "cpu", "128x128", 1234)
         rows.append((name, "ok", *figures) if index != 1 else (name, "metrics.csv: <missing>", *[""] * 8))
-    rows[-1:] = [("(mean)", "5 of 6 objects", 33.5, 0.9, 0.05, 57, 2500, "", "", 1234)]
+    rows[-1:] = [("(mean)", "5 of 7 objects", 33.5, 0.9, 0.05, 57, 2500, "", "", 1234)]
+    write_page(make_model(), results / names[0])
     write_summary(results, rows)
     write_objects(results / "objects.tsv", names)
 
 
-def run(results):
-    command = [
-        *(sys.executable, PROGRAM, "--results", results, "--objects", results / "objects.tsv"),
-        *("--summary", results / "summary.csv", "--out", results / "gallery"),
-    ]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
-def build(results, names):
-    """The page of `names`."""
-    write_results(results, names)
-    finished = run(results)
-    assert finished.returncode == 0, finished.stderr
-    return results / "gallery" / "index.html"
-
-
-class Page(HTMLParser):
-    """Tags with their attributes, and all text outside style and script."""
-
-    def __init__(self, file):
-        super().__init__()
-        self.tags, self.text, self.raw = [], "", False
-        self.feed(file.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        self.raw = tag in ("style", "script")
-
-    def handle_endtag(self, tag):
-        self.raw = False
-
-    def handle_data(self, data):
-        self.text += "" if self.raw else data
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.tags if name == tag]
+def run(results, *options):
+    """The folder of the page of `results`, by the program."""
+    paths = {"--results": results, "--objects": results / "objects.tsv", "--summary": results / "summary.csv"}
+    out = results / "gallery"
+    program.main([*(str(word) for pair in paths.items() for word in pair), "--out", str(out), *map(str, options)])
+    return out
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("gallery"), NAMES)
+def folder(tmp_path_factory):
+    results = tmp_path_factory.mktemp("gallery")
+    write_results(results, NAMES)
+    return run(results)
 
 
-def check_links(folder):
-    """The page in `folder` has a card for each of NAMES, and every link leads to a file inside the folder."""
-    parsed = Page(folder / "index.html")
-    assert [card["data-name"] for card in parsed.all("li")] == NAMES
-    links = [a["href"] for a in parsed.all("a")] + [img["src"] for img in parsed.all("img")]
-    assert len(links) == 1 + len(NAMES) + len(NAMES) - 1  # summary, metrics, GIFs but one
-    for link in links:
-        parts = urlsplit(link)
-        assert not parts.scheme and not parts.netloc and not link.startswith("/") and ".." not in link
-        assert (folder / unquote(parts.path)).is_file()
-    assert all(img["loading"] == "lazy" and img["alt"] for img in parsed.all("img"))
-    assert not parsed.all("link") and not any("src" in script for script in parsed.all("script"))
+class Tags(HTMLParser):
+    """Tags with their attributes."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.found = []
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
 
 
-def test_every_object_has_a_card_and_every_link_leads_somewhere(page, tmp_path):
-    check_links(page.parent)
-    shutil.copytree(page.parent, tmp_path / "published")
-    check_links(tmp_path / "published")
+def check_files(folder):
+    """The page in `folder` has NAMES, and all that they are said to have lies inside the folder."""
+    objects, about = read_gallery(folder)
+    assert list(objects) == NAMES and about["base"] == "files/" and about["count"] == len(NAMES)
+    for name, row in objects.items():
+        assert all((folder / "files" / name / file).is_file() for file in row["files"])
+    assert [name for name, row in objects.items() if "orbit.gif" not in row["files"]] == [NAMES[1]]
+    links = [
+        value for _, tag in Tags(folder / "index.html").found for key, value in tag.items() if key in ("href", "src")
+    ]
+    assert links == ["summary.csv"] and (folder / "summary.csv").is_file()
 
 
-def test_the_page_takes_no_room_for_what_it_links(page):
-    assert (page.parent / "orbit" / "chair.gif").samefile(page.parents[1] / "chair" / "orbit.gif")
+def test_every_object_is_there_and_every_file_inside(folder, tmp_path):
+    check_files(folder)
+    shutil.copytree(folder, tmp_path / "published")
+    check_files(tmp_path / "published")
+
+
+def test_the_page_takes_no_room_for_what_it_links(folder):
+    assert (folder / "files" / "chair" / "orbit.gif").samefile(folder.parent / "chair" / "orbit.gif")
 
 
 def test_files_are_copied_where_the_file_system_has_no_hard_links(tmp_path, monkeypatch):
@@ -119,25 +104,47 @@ def test_files_are_copied_where_the_file_system_has_no_hard_links(tmp_path, monk
 
     write_results(tmp_path, NAMES)
     monkeypatch.setattr(gallery.os, "link", refuse)
-    write_gallery(tmp_path, tmp_path / "objects.tsv", tmp_path / "summary.csv", tmp_path / "gallery")
-    check_links(tmp_path / "gallery")
+    check_files(run(tmp_path))
+
+
+def test_the_pictures_that_an_objects_page_shows_come_along(tmp_path):
+    write_results(tmp_path, NAMES)
+    write_objects(tmp_path / "objects.tsv", NAMES, ["viewer.html"])
+    assert set(gallery.PICTURES) == {folder.strip("/") for folder in PICTURES.values()}
+    iio.imwrite(tmp_path / "chair" / "test" / "001.png", np.zeros((4, 4, 3), np.uint8))
+    iio.imwrite(tmp_path / "chair" / "test" / "001_depth.png", np.zeros((4, 4, 3), np.uint8))
+    out = run(tmp_path)
+    assert sorted(path.name for path in (out / "files/chair/test").iterdir()) == ["000.png", "001.png"]
+    assert "viewer.html" in read_gallery(out)[0]["chair"]["files"]
 
 
 def test_a_page_holds_nothing_of_a_former_one(tmp_path):
-    build(tmp_path, NAMES)
+    write_results(tmp_path, NAMES)
+    run(tmp_path)
     shutil.rmtree(tmp_path / "chair")
-    assert run(tmp_path).returncode == 0
-    assert not list((tmp_path / "gallery").rglob("chair.*"))
+    assert not list(run(tmp_path).rglob("*chair*"))
 
 
-def test_numbers_and_reasons_are_shown(page):
-    text = Page(page).text
-    assert "30.00 dB" in text and "34.00 dB" in text and "mean PSNR 33.50 dB, SSIM 0.900" in text
-    assert "2500 steps in 60 s on cpu, 128x128, 1,234 faces" in text
-    assert "Better: higher PSNR, higher SSIM, lower FLIP." in text
-    assert "metrics.csv: <missing>" in text  # as text, though it looks like a tag
-    assert "no turntable" in text
-    assert "not in the summary" in text
+def test_very_many_objects_are_shown_where_their_results_lie(tmp_path, monkeypatch):
+    monkeypatch.setattr(gallery, "COMPLETE", 3)
+    monkeypatch.setattr(gallery, "SHARD", 3)
+    write_results(tmp_path, NAMES)
+    objects, about = read_gallery(run(tmp_path))
+    assert about["base"] == "../" and about["shard"] == 3 and list(objects) == NAMES
+    assert not (tmp_path / "gallery" / "files").exists()
+    assert objects["chair"]["files"] == set(FILES) - {"viewer.html"} and objects[NAMES[1]]["files"] == {"metrics.csv"}
+
+
+def test_numbers_reasons_and_categories(folder):
+    objects, about = read_gallery(folder)
+    assert objects["chair"]["psnr"] == 30 and objects["chair"]["status"] == ""
+    assert objects[NAMES[1]]["status"] == "metrics.csv: <missing>" and objects[NAMES[1]]["psnr"] is None
+    assert objects["007"]["status"] == "not in the summary"
+    assert about["categories"] == {"03001627": ["chair", 2]}
+    assert objects["03001627-9"]["rank"] < objects["03001627-10"]["rank"]
+    assert [metric["name"] for metric in about["metrics"]] == ["psnr", "ssim", "flip"]
+    page = (folder / "index.html").read_text()
+    assert "mean PSNR 33.50 dB, SSIM 0.900" in page and "Better: higher PSNR, higher SSIM, lower FLIP." in page
 
 
 @pytest.mark.parametrize("cell", ["nan", "inf", "dark", "", EVIL])
@@ -146,35 +153,29 @@ def test_a_cell_that_is_no_number_concerns_its_object_alone(tmp_path, column, ce
     figures = (31, 0.9, 0.05, 60, 2500, "cpu", "128x128", 1234)
     bad = ["bad", "ok", *figures]
     bad[column] = cell
-    summary = write_summary(tmp_path, [("good", "ok", *figures), bad])
-    objects = write_objects(tmp_path / "objects.tsv", ["good", "bad"])
-    write_gallery(tmp_path, objects, summary, tmp_path / "gallery")
-    parsed = Page(tmp_path / "gallery" / "index.html")
-    good, spoilt = parsed.all("li")
-    assert good == {"data-name": "good", "data-psnr": "31", "data-ssim": "0.9", "data-flip": "0.05"} | {
-        "data-training_seconds": "60"
-    }
-    assert len(spoilt) == len(good) - (column < 6)
-    assert not any("onerror" in attributes for _, attributes in parsed.tags)
+    write_summary(tmp_path, [("good", "ok", *figures), bad])
+    write_objects(tmp_path / "objects.tsv", ["good", "bad"])
+    objects, _ = read_gallery(run(tmp_path))
+    name = COLUMNS.split(",")[column]
+    good, spoilt = objects["good"], objects["bad"]
+    assert spoilt == {**good, "name": "bad", "rank": 0, name: (cell or None) if name in gallery.WORDS else None}
 
 
 def test_a_row_that_is_cut_off_or_too_long_does_not_end_the_page(tmp_path):
     row = ",0.9,0.05,60,2500,cpu,128x128,1234"
     (tmp_path / "summary.csv").write_text(f"{COLUMNS}\ngood,ok,31{row}\nlong,ok,32{row},7\nshort,ok,33{row[:-1]}")
-    objects = write_objects(tmp_path / "objects.tsv", ["short", "good", "long"])
-    write_gallery(tmp_path, objects, tmp_path / "summary.csv", tmp_path / "gallery")
-    page = Page(tmp_path / "gallery" / "index.html")
-    assert [card.get("data-psnr") for card in page.all("li")] == [None, "31", None]
-    assert page.text.count("not in the summary") == 2
+    write_objects(tmp_path / "objects.tsv", ["short", "good", "long"])
+    objects, _ = read_gallery(run(tmp_path))
+    assert {name: row["psnr"] for name, row in objects.items()} == {"short": None, "good": 31, "long": None}
+    assert objects["short"]["status"] == objects["long"]["status"] == "not in the summary"
 
 
 def test_text_cannot_become_markup(tmp_path):
-    build(tmp_path, ["chair", "car", "last"])
+    write_results(tmp_path, ["chair", "car", "last"])
     write_summary(tmp_path, [("chair", EVIL, 30, 0.9, 0.05, 60, 2500, EVIL, EVIL, 1234)])
-    assert run(tmp_path).returncode == 0
-    parsed = Page(tmp_path / "gallery" / "index.html")
-    assert parsed.text.count(EVIL) == 3  # status, backend, resolution
-    assert not any("onerror" in attributes for _, attributes in parsed.tags)
+    out = run(tmp_path)
+    assert not any("onerror" in attributes for _, attributes in Tags(out / "index.html").found)
+    assert read_gallery(out)[0]["chair"]["status"] == EVIL and "</script" not in (out / "data" / "0.js").read_text()
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe", b"name,psnr\nchair,30\n"])
@@ -182,51 +183,101 @@ def test_an_unfit_summary_is_named(tmp_path, content):
     write_objects(tmp_path / "objects.tsv", ["chair"])
     if content:
         (tmp_path / "summary.csv").write_bytes(content)
-    finished = run(tmp_path)
-    assert finished.returncode == 1 and "summary.csv: " in finished.stderr
-    assert finished.stderr.count("\n") == 1 and not (tmp_path / "gallery").exists()
+    with pytest.raises((UserError, OSError), match="summary.csv"):
+        run(tmp_path)
+    assert not (tmp_path / "gallery").exists()
+
+
+def test_another_run_is_set_beside(tmp_path):
+    for results in ("one", "two"):
+        (tmp_path / results).mkdir()
+        write_results(tmp_path / results, NAMES[:4])
+    write_summary(tmp_path / "two", [("chair", "ok", 35, *[""] * 7)])
+    objects, about = read_gallery(run(tmp_path / "one", "--compare", tmp_path / "two"))
+    assert about["other"] == "../../two/"
+    assert [row["other"] for row in objects.values()] == [35, None, None, None]
+
+
+def shown(page):
+    """The names on the cards, in the order on the screen."""
+    return page.run("""
+        const place = (card) => +card.getAttribute("aria-posinset");
+        const cards = [...document.querySelectorAll(".card")].sort((a, b) => place(a) - place(b));
+        return cards.map((card) => card.querySelector(".name").textContent)""")
+
+
+def serious(page):
+    """What axe-core finds serious or critical."""
+    page.run(AXE_FILE_PATH.read_text(encoding="utf-8") + "; window.axe = axe")
+    return page.run("""
+        const { violations } = await axe.run(document, { iframes: false });
+        return violations.filter(({ impact }) => ["serious", "critical"].includes(impact))
+          .map(({ id, nodes }) => [id, ...nodes.map((node) => node.html.slice(0, 150))])""")
 
 
 @needs_chromium
-def test_search_and_order_in_a_real_browser(page, tmp_path):
-    script = """
-    const gallery = frame.contentDocument;
-    const names = () => [...gallery.querySelectorAll("li")].filter((li) => li.offsetHeight)
-      .map((li) => li.dataset.name);
-    const set = (id, value, event) => {
-      gallery.getElementById(id).value = value;
-      gallery.getElementById(id).dispatchEvent(new Event(event));
-    };
-    const seen = { width: gallery.images[0].naturalWidth, all: names() };
-    set("search", "B- A", "input"); seen.found = names();
-    seen.shown = gallery.getElementById("shown").textContent;
-    set("search", "", "input");
-    for (const order of ["psnr -", "psnr", "training_seconds", "name", ""]) {
-      set("order", order, "change"); seen["by " + order] = names();
-    }
-    return seen;
-    """
-    seen = drive(page, script, profile=tmp_path)
-    assert seen["width"] == 16  # the GIF was loaded
-    assert seen["all"] == NAMES == seen["by "]
-    assert seen["found"] == ["a.b-c"] and seen["shown"] == "1"
-    assert seen["by psnr -"] == ["NaN", "a.b-c", "стул", "chair", "car+2", "007"]
-    assert seen["by psnr"] == ["chair", "стул", "a.b-c", "NaN", "car+2", "007"]
-    assert seen["by training_seconds"] == ["NaN", "a.b-c", "стул", "chair", "car+2", "007"]
-    assert seen["by name"][0] == "007" and sorted(seen["by name"]) == sorted(NAMES)
+def test_search_order_filters_and_hash(folder, browser):
+    page = browser.open((folder / "index.html").as_uri())
+    page.wait("document.querySelectorAll('.card').length === 7")
+    assert shown(page) == NAMES and not page.run("return document.querySelector('img').naturalWidth === 0")
+
+    def set_field(name, value):
+        page.run(f"""const field = document.getElementById("form").elements["{name}"]; field.value = "{value}";
+            field.dispatchEvent(new Event("input", {{ bubbles: true }})); await gallery.all;""")
+        return shown(page)
+
+    assert set_field("q", "B- A") == ["a.b-c"]
+    assert set_field("q", "chair") == ["chair", "03001627-9", "03001627-10"]  # the category's name is searched as well
+    set_field("q", "")
+    assert set_field("sort", "psnr-down") == ["NaN", "a.b-c", "стул", "03001627-10", "chair", "03001627-9", "007"]
+    assert set_field("sort", "training_seconds")[:2] == ["NaN", "a.b-c"]
+    assert set_field("sort", "name")[:3] == ["007", "03001627-9", "03001627-10"]
+    assert set_field("category", "03001627") == ["03001627-9", "03001627-10"]
+    assert set_field("status", "failed") == ["03001627-9"]
+    set_field("category", "")
+    set_field("status", "")
+    assert set_field("from", "33.5") == ["NaN", "a.b-c"]
+    assert page.run("return location.hash") == "#sort=name&from=33.5"
+    page.run("location.hash = 'q=u'")
+    page.wait("document.querySelectorAll('.card').length === 0")
+    assert page.run("return document.getElementById('shown').textContent") == "0 of 7 objects"
+    assert page.messages == [] and all(url.startswith("file:") for url in page.requests)
+    page.close()
 
 
 @needs_chromium
-@pytest.mark.parametrize("dark", [False, True])
-def test_page_opens_from_the_disk_in_either_scheme(page, tmp_path, dark):
-    shot = tmp_path / "shot.png"
-    chromium(
-        f"--screenshot={shot}",
-        "--window-size=900,700",
-        page.as_uri(),
-        profile=tmp_path,
-        scheme=["--force-dark-mode", "--blink-settings=preferredColorScheme=0"] if dark else [],
-    )
-    picture = iio.imread(shot)[..., :3]
-    assert (picture[:, :8].mean() < 100) == dark  # the page's ground
-    assert picture.std() > 10
+@pytest.mark.parametrize("width, scheme", [(360, "dark"), (1000, "light")])
+def test_pages_are_accessible_in_either_scheme_and_any_width(tmp_path, browser, width, scheme):
+    write_results(tmp_path, NAMES)
+    write_objects(tmp_path / "objects.tsv", NAMES, ["viewer.html"])
+    out = run(tmp_path)
+    page = browser.open((out / "index.html").as_uri(), width, 600, prefers_color_scheme=scheme)
+    page.wait("document.querySelectorAll('.card').length")
+    assert page.run("return document.documentElement.scrollWidth") <= width
+    picture = iio.imread(page.screenshot())[..., :3]
+    assert (picture[:, :8].mean() < 100) == (scheme == "dark")  # the page's ground
+    assert serious(page) == []
+    page.run("document.querySelector('.card button').click()")
+    frame = page.wait("document.querySelector('iframe').src")
+    assert frame.endswith("files/chair/viewer.html") and serious(page) == []
+    page.key("Escape")
+    page.wait("!document.getElementById('dialog').open && location.hash === '#'")
+    assert page.run("return document.activeElement.textContent.includes('chair')")
+    assert page.messages == []
+    page.go(frame)
+    assert serious(page) == []
+    page.close()
+
+
+@needs_chromium
+def test_of_many_objects_only_a_handful_is_in_the_page(tmp_path, browser):
+    names = [f"object{number}" for number in range(5000)]
+    write_objects(tmp_path / "objects.tsv", names)
+    write_summary(tmp_path, [(name, "ok", 20 + index % 20, *[""] * 7) for index, name in enumerate(names)])
+    page = browser.open((run(tmp_path) / "index.html").as_uri(), 800, 600)
+    page.wait("document.querySelectorAll('.card').length")
+    assert [url.rsplit("/", 1)[1] for url in page.requests if "/data/" in url] == ["0.js"]
+    page.run("scrollTo(0, document.body.scrollHeight)")
+    page.wait("document.body.textContent.includes('object4999')")
+    assert page.run("return document.querySelectorAll('.card').length") < 40
+    page.close()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gallery_page import read_gallery
 from obj2ngp.common.files import UserError
 from obj2ngp.common.provenance import Job, recorded
 from obj2ngp.report.gallery import write_gallery
@@ -54,12 +55,12 @@ def project(tmp_path, monkeypatch):
 
 
 def summarised(project):
-    """(rows of the summary, of the failures) by object, and the page."""
+    """(rows of the summary, of the failures) by object, and the files that the page shows of each."""
     results, tables = Path("results"), (Path("results/summary.csv"), Path("results/failures.csv"))
     write_summary(results, Path("logs"), project / "objects.tsv", *tables)
     write_gallery(results, project / "objects.tsv", tables[0], Path("results/gallery"))
     rows, failures = ({row["object"]: row for row in csv.DictReader(table.open())} for table in tables)
-    return rows, failures, (results / "gallery" / "index.html").read_text()
+    return rows, failures, {name: row["files"] for name, row in read_gallery(results / "gallery")[0].items()}
 
 
 def test_what_stopped_is_told_with_its_rule_and_shows_no_former_figures(project):
@@ -81,9 +82,9 @@ def test_what_stopped_is_told_with_its_rule_and_shows_no_former_figures(project)
         name: {"object": name, "rule": rule, "reason": rows[name]["status"], "log": f"logs/{name}/{rule}.log"}
         for name, rule in (("broken", "render_train"), ("killed", "train"), ("still", "orbit"))
     }
-    assert "orbit/fine.gif" in page
-    assert not any(f"orbit/{name}.gif" in page for name in ("broken", "killed", "still"))
-    assert "model/still.safetensors" in page and "metrics/killed.csv" not in page
+    assert "orbit.gif" in page["fine"]
+    assert not any("orbit.gif" in page[name] for name in ("broken", "killed", "still"))
+    assert "model.safetensors" in page["still"] and "metrics.csv" not in page["killed"]
 
     status = read_status(Path("results"), Path("logs"), project / "objects.tsv")
     assert len(status.finished) == 1 and status.reasons.total() == 3
@@ -91,7 +92,7 @@ def test_what_stopped_is_told_with_its_rule_and_shows_no_former_figures(project)
     for name, job in (("broken", "render_train"), ("killed", "train"), ("still", "orbit")):
         do(project / "results" / name, job)
     rows, failures, page = summarised(project)
-    assert rows["(mean)"]["status"] == "4 of 4 objects" and not failures and "orbit/broken.gif" in page
+    assert rows["(mean)"]["status"] == "4 of 4 objects" and not failures and "orbit.gif" in page["broken"]
 
 
 def test_a_program_that_stopped_without_a_record_is_told_by_its_log(project):

@@ -56,11 +56,12 @@ async function start() {
 }
 
 function tools() {
+  $("where").disabled = !object.lens;
   const toggles = {
     spin: (on) => on && spin(performance.now()),
     depth: (on) => { player.look.depth = on; player.redraw(); },
     where: (on) => {
-      $("cameras").hidden = !on;
+      $("cameras").toggleAttribute("hidden", !on);
       if (on && !camera.view) camera.zoom(Math.max(1, (3.5 * camera.unit) / camera.distance)); // back to where they stand
       place();
     },
@@ -162,7 +163,7 @@ function place() {
   });
   if (camera && !camera.view) $("bars").childNodes.forEach((bar) => press(bar, false));
   cover();
-  if (!$("cameras").hidden) drawCameras(lens, (width - inner) / 2, (height - high) / 2, inner);
+  if (pressed($("where"))) drawCameras(lens, (width - inner) / 2, (height - high) / 2, inner);
 }
 
 /** The cameras of the test and training views, as pyramids. */
@@ -173,11 +174,11 @@ function drawCameras({ pose, focal, center, aspect }, left, top, inner) {
     if (z > -1e-3) return null;
     return [left + inner * (center[0] - (focal * x) / z), top + inner * (center[1] / aspect + (focal * y) / z)];
   };
-  const size = 0.05 / object.field.scale, reach = 0.5 / object.lens.focal;
+  const size = 0.05 / object.field.scale, reach = 0.5 / object.lens.focal, wide = object.lens.aspect;
   const paths = [["training", object.cameras], ["test", object.views.map((view) => view.pose)]].flatMap(([kind, poses]) =>
     poses.map((from) => {
       const at = (x, y, z) => project([0, 1, 2].map((i) => from[i][3] + size * (from[i][0] * x + from[i][1] * y + from[i][2] * z)));
-      const corners = [[-1, -1], [1, -1], [1, 1], [-1, 1]].map(([x, y]) => at(x * reach, (y * reach) / object.lens.aspect, -1));
+      const corners = [[-1, -1], [1, -1], [1, 1], [-1, 1]].map(([x, y]) => at(x * reach, (y * reach) / wide, -1));
       const tip = at(0, 0, 0);
       if (!tip || corners.some((corner) => !corner)) return null;
       const line = (points) => "M" + points.map((p) => p.map((x) => x.toFixed(1)).join(" ")).join("L");
