@@ -6,16 +6,18 @@ import math
 
 import numpy as np
 import torch
+from torch.nn.functional import max_pool2d
 
 from . import backends
 from .backends.autograd import stages_of
 from .buffers import Rays, Samples
-from .depth import median_distance
 from .turn import turn
 
-RAYS_PER_CHUNK = {"cpu": 1 << 13, "cuda": 1 << 18}
-PIXELS_PER_TURN = {"cpu": 1, "cuda": 1 << 22}  # rendered in one go, whole views at least: a turntable of 60 x 256 x 256
-SAMPLES_PER_RAY = 16  # sample buffer of a chunk; a chunk that needs more is split
+# Rendered in one go, whole views at least: on a graphics card a turntable of 60 x 256 x 256.
+PIXELS_PER_TURN = {"cpu": 1 << 16, "cuda": 1 << 22}
+# A pixel is supersampled where its rays may differ: where the colours on white, or the opacities, of its neighbours
+# span more than this within the width over which its rays are spread.
+UNEVEN = 0.1
 
 
 class Renderer:
@@ -23,7 +25,7 @@ class Renderer:
 
     model          ngp.model_file.Model
     backend        'auto', a backend's name, or its class
-    supersampling  rays along each edge of a pixel; their mean is the pixel
+    supersampling  rays along each edge of a pixel where the picture is uneven; their mean is the pixel
     """
 
     def __init__(self, model, backend="auto", supersampling=2):
@@ -33,8 +35,8 @@ class Renderer:
         self.grid = model.grid(device)
         self.spread = model.config.pixel_jitter
         self.step_size = math.sqrt(3) / model.config.march_steps
-        self.rays = Rays(RAYS_PER_CHUNK[device], device)
-        capacity = self.rays.capacity * SAMPLES_PER_RAY
+        self.rays = Rays(backend.RENDERED_RAYS, device)
+        capacity = backend.RENDERED_SAMPLES
         self.samples = Samples(
             capacity, model.config.network, dtype, device, training=False, by_column=backend.BY_COLUMN
         )
@@ -51,13 +53,11 @@ class Renderer:
         a pixel's rays, and 0 where most of them keep more of the light.
         """
         poses = torch.as_tensor(np.asarray(poses), dtype=torch.float32)[:, :3, :4].to(self.rays.origin.device)
-        center = center or (width / 2, height / 2)
-        size, chunk = height * width, max(1, self.rays.capacity // self.supersampling**2)
-        for some in poses.split(max(1, chunk // size, PIXELS_PER_TURN[poses.device.type] // size)):
-            pixels = torch.arange(len(some) * size, device=poses.device).split(chunk)
+        camera = (width, height, focal, center or (width / 2, height / 2))
+        for some in poses.split(max(1, PIXELS_PER_TURN[poses.device.type] // (height * width))):
             with turn():
-                images = torch.cat([self._pixels(some, part, width, size, focal, center).cpu() for part in pixels])
-            for image in images.view(-1, height, width, 5).numpy():
+                images = self._images(some, camera).cpu()
+            for image in images.numpy():
                 yield image[..., :3], image[..., 3], image[..., 4]
 
     def query(self, positions, directions):
@@ -68,7 +68,8 @@ class Renderer:
         )
         inside = positions * self.model.scale + self.model.offset.to(device)
         directions = torch.nn.functional.normalize(directions, dim=1)
-        parts = zip(inside.split(self.rays.capacity), directions.split(self.rays.capacity))
+        most = min(self.rays.capacity, self.samples.capacity)
+        parts = zip(inside.split(most), directions.split(most))
         results = [self._field_at(*part) for part in parts]
         density, rgb = (torch.cat(values) for values in zip(*results)) if results else (inside[:, 0], inside)
         cell = (inside * self.grid.resolution).long().clamp(0, self.grid.resolution - 1)
@@ -89,46 +90,67 @@ class Renderer:
         self.backend.evaluate(rays, samples, self.step_size)
         return samples.density[:n].clone(), samples.rgb[:n].clone()
 
-    def _pixels(self, poses, pixels, width, size, focal, center):
-        """(P,5): rgb, opacity and depth of pixels, given by flat indices into (V,H,W); size is H*W."""
-        n = self.supersampling
+    def _images(self, poses, camera):
+        """(V,H,W,5): rgb over black, opacity and depth as seen from poses (V,3,4) by a camera (W, H, focal, center)."""
+        width, height = camera[:2]
+        total = len(poses) * height * width
+        pixels = self._pixels(poses, torch.arange(total, device=poses.device), camera, 1)
+        images = pixels.view(len(poses), height, width, 5)
+        if self.supersampling > 1:
+            again = (uneven(images) * self.spread > UNEVEN).view(-1).nonzero()[:, 0]
+            pixels[again] = self._pixels(poses, again, camera, self.supersampling)
+        return images
+
+    def _pixels(self, poses, pixels, camera, edge):
+        """(P,5): rgb, opacity and depth of pixels, given by flat indices into (V,H,W), of edge^2 rays each.
+
+        Colour and opacity are the rays' mean, depth is their median.
+        """
+        parts = pixels.split(max(1, self.rays.capacity // edge**2))
+        traced = [self._trace(*self._rays(poses, part, camera, edge)) for part in parts]
+        traced = torch.cat(traced) if traced else torch.empty(0, 5, device=pixels.device)
+        traced = traced.view(len(pixels), edge**2, 5)
+        depth = traced[..., 4].median(1).values
+        depth = torch.where(depth < math.inf, depth, depth.new_zeros(()))
+        return torch.cat([traced[..., :4].mean(1), depth[:, None]], 1)
+
+    def _rays(self, poses, pixels, camera, edge):
+        """(origins, directions), in the unit cube, of edge^2 rays through each of P pixels, (P*edge^2, 3) each."""
+        width, height, focal, center = camera
+        size = width * height
         # Spread over the square in which the pixel's rays lay in training.
-        inside = 0.5 + ((torch.arange(n, device=poses.device) + 0.5) / n - 0.5) * self.spread
+        inside = 0.5 + ((torch.arange(edge, device=poses.device) + 0.5) / edge - 0.5) * self.spread
         row, column = torch.div(pixels % size, width, rounding_mode="floor"), pixels % width
-        x = ((column[:, None, None] + inside - center[0]) / focal).expand(-1, n, n)
-        y = ((center[1] - row[:, None, None] - inside[:, None]) / focal).expand(-1, n, n)
-        local = torch.stack([x, y, -torch.ones_like(x)], -1).view(len(pixels), n * n, 3)
+        x = ((column[:, None, None] + inside - center[0]) / focal).expand(-1, edge, edge)
+        y = ((center[1] - row[:, None, None] - inside[:, None]) / focal).expand(-1, edge, edge)
+        local = torch.stack([x, y, -torch.ones_like(x)], -1).view(len(pixels), edge**2, 3)
         pose = poses[torch.div(pixels, size, rounding_mode="floor")]
         direction = (local[:, :, None] * pose[:, None, :, :3]).sum(-1)
         direction = (direction / direction.norm(dim=-1, keepdim=True)).view(-1, 3)
         origin = pose[:, :, 3] * self.model.scale + self.model.offset.to(poses.device)
-        origin = origin[:, None].expand(-1, n * n, 3).reshape(-1, 3)
-        traced = self._trace(origin, direction).view(len(pixels), n * n, 5)
-        depth = traced[..., 4].median(1).values
-        return torch.cat(
-            [traced[..., :4].mean(1), torch.where(depth < math.inf, depth, depth.new_zeros(()))[:, None]], 1
-        )
+        return origin[:, None].expand(-1, edge**2, 3).reshape(-1, 3), direction
 
     def _trace(self, origin, direction):
         """(R,5): colour over black, opacity, median distance in world units or inf, of rays that fit the ray buffer."""
-        rays, samples, backend = self.rays, self.samples, self.backend
-        active = len(direction)
+        rays, active = self.rays, len(direction)
         rays.origin[:active] = origin
         rays.direction[:active] = direction
         rays.active.fill_(active)
-        backend.march(rays, self.grid, samples, self.step_size)
-        if int(samples.count) > samples.capacity:
+        if not self.backend.render(rays, self.grid, self.samples, self.step_size):
             if active == 1:
-                raise ValueError("one ray takes {} samples, more than fit".format(int(samples.count)))
+                raise ValueError("one ray takes {} samples, more than fit".format(int(self.samples.count)))
             half = active // 2
             parts = (slice(None, half), slice(half, None))
             return torch.cat([self._trace(origin[part], direction[part]) for part in parts])
-        backend.encode(samples)
-        backend.evaluate(rays, samples, self.step_size)
-        backend.composite(rays, samples, self.step_size)
         opacity = 1 - rays.transmittance[:active, None]
-        depth = median_distance(rays, samples, self.step_size) / self.model.scale
-        return torch.cat([rays.color[:active], opacity, depth[:, None]], 1)
+        return torch.cat([rays.color[:active], opacity, rays.depth[:active, None] / self.model.scale], 1)
+
+
+def uneven(images):
+    """(V,H,W): the widest span of a channel, of colour on white and opacity (V,H,W,4 and more), around each pixel."""
+    opacity = images[..., 3:4]
+    channels = torch.cat([images[..., :3] + 1 - opacity, opacity], -1).permute(0, 3, 1, 2)
+    return (max_pool2d(channels, 3, 1, 1) + max_pool2d(-channels, 3, 1, 1)).amax(1)
 
 
 def on_white(rgb, opacity):

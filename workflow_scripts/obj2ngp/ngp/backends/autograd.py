@@ -13,6 +13,8 @@ from obj2ngp.ngp.config import NetworkConfig
 from obj2ngp.ngp.field import MAX_LOG_DENSITY, Field
 from obj2ngp.ngp.networks import HASH, written_by_hand
 
+from .base import Backend
+
 # What the backend is told that its field is, so that it allocates next to nothing for networks of its own.
 LEAST = NetworkConfig(
     levels=1,
@@ -77,6 +79,9 @@ class AutogradStages:
         samples.alive[:n] = torch.arange(n, dtype=torch.int32, device=samples.alive.device)
         samples.alive_count.fill_(n)
         self.evaluated = weights, encoding, log_density, rgb
+
+    def render(self, rays, grid, samples, step_size):
+        return Backend.render(self, rays, grid, samples, step_size)
 
     def evaluate_backward(self, rays, samples):
         weights, encoding, log_density, rgb = self.evaluated

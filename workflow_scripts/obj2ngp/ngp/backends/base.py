@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import torch
 
+from ..depth import median_distance
+
 # Streams of random numbers: the fourth word that is hashed.
 STREAM_PIXEL, STREAM_BACKGROUND, STREAM_CELL = 0, 1, 2
 
@@ -37,6 +39,9 @@ class Backend:
     ENCODES_ANY_TABLE = True  # `encode` and its backward stage read only the field and the samples
     LOSS_SCALE: float  # factor on every gradient in `samples` and in `field`
     BY_COLUMN = False  # how encodings lie in memory, see ngp.buffers.Samples
+    # Sizes of the buffers that `render` and `query` are given.
+    RENDERED_RAYS = 1 << 18
+    RENDERED_SAMPLES = 1 << 22
 
     @classmethod
     def unavailable(cls):
@@ -75,6 +80,21 @@ class Backend:
     def composite(self, rays, samples, step_size):
         """Sums up the samples of each ray in use: rays.color, transmittance, depth."""
         raise NotImplementedError
+
+    def render(self, rays, grid, samples, step_size):
+        """Traces the rays in use through `grid`: rays.color, transmittance; uses `samples` as it likes.
+
+        rays.depth becomes their `median_distance`. Returns whether all rays were traced; if not, fewer have to be
+        tried at once.
+        """
+        self.march(rays, grid, samples, step_size)
+        if int(samples.count) > samples.capacity:
+            return False
+        self.encode(samples)
+        self.evaluate(rays, samples, step_size)
+        self.composite(rays, samples, step_size)
+        rays.depth[: int(rays.active)] = median_distance(rays, samples, step_size)
+        return True
 
     def composite_loss(self, rays, samples, step_size, huber):
         """What `composite` writes, rays.loss, and its gradient at the samples: samples.d_density, d_rgb.

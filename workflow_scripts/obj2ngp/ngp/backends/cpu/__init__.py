@@ -1,6 +1,6 @@
 """The cpu backend: numba kernels, and torch's matrix products for the MLPs.
 
-Every kernel is parallel over something that no two threads write, so results do not depend on timing.
+Stages are done in parts (see `threads`), of which no two write the same, so results do not depend on timing.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 import torch
 
 from .. import base
-from . import adam, compositing, encoding, mlp, occupancy
+from . import adam, compositing, encoding, mlp, occupancy, rendering
 from . import rays as ray_kernels
+from .threads import share_out
 
 
 class Backend(base.Backend):
@@ -17,6 +18,10 @@ class Backend(base.Backend):
     DEVICE = "cpu"
     DTYPE = torch.float32
     LOSS_SCALE = 1.0
+    RENDERED_RAYS = 1 << 16
+    RENDERED_SAMPLES = 1 << 17  # of a query; `render` has its own
+    RENDERED_RAYS = 1 << 16
+    RENDERED_SAMPLES = 1 << 13  # of a round: as many as a core's cache holds what the MLPs make of
 
     @classmethod
     def unavailable(cls):
@@ -29,6 +34,7 @@ class Backend(base.Backend):
     def __init__(self, field, capacity, training=True):
         super().__init__(field, capacity, training)
         self.capacity, self.activations = capacity, mlp.Activations(field, capacity, training)
+        self.tracers = []
 
     def draw_rays(self, views, rays, samples, clock):
         ray_kernels.draw_rays(views, rays, samples, clock)
@@ -37,15 +43,22 @@ class Backend(base.Backend):
         ray_kernels.march(rays, grid, samples, step_size)
 
     def encode(self, samples):
-        encoding.encode(self.field, samples.position, samples.encoding[: samples.used()])
+        def part(begin, end):
+            encoding.encode(self.field, samples.position[begin:end], samples.encoding[begin:end])
+
+        share_out(part, samples.used(), mlp.PART)
 
     def evaluate(self, rays, samples, step_size):
-        raw = mlp.evaluate_density(self.field, samples, self.activations)
+        mlp.evaluate_density(self.field, samples, self.activations)
         compositing.list_alive(rays, samples, step_size)
-        mlp.evaluate_color(self.field, rays, samples, raw, self.activations)
+        mlp.evaluate_color(self.field, rays.direction, samples, self.activations)
 
     def composite(self, rays, samples, step_size):
         compositing.composite(rays, samples, step_size)
+
+    def render(self, rays, grid, samples, step_size):
+        rendering.render(self.tracers, self.field, rays, grid, step_size)
+        return True
 
     def composite_loss(self, rays, samples, step_size, huber):
         compositing.composite_loss(rays, samples, step_size, huber)
@@ -63,11 +76,17 @@ class Backend(base.Backend):
         adam.optimise(self.field, moments, clock, config)
 
     def density(self, positions):
-        field = self.field
-        rows = torch.empty(len(positions), field.network.levels * field.network.features)
-        encoding.encode(field, positions, rows)
-        outputs = [torch.empty(len(positions), width) for _, width in field.density_shapes]
-        return mlp.density_of(mlp.run(rows, field.matrices(field.weights)[0], outputs))
+        field, density = self.field, torch.empty(len(positions))
+        matrices = field.matrices(field.weights)[0]
+
+        def part(begin, end):
+            rows = torch.empty(end - begin, field.network.levels * field.network.features)
+            encoding.encode(field, positions[begin:end], rows)
+            outputs = [torch.empty(end - begin, width) for _, width in field.density_shapes]
+            density[begin:end] = mlp.density_of(mlp.run(rows, matrices, outputs))
+
+        share_out(part, len(positions), mlp.PART)
+        return density
 
     def update_occupancy(self, grid, clock, step_size):
         limit = min(grid.config.cells_per_update, self.capacity)

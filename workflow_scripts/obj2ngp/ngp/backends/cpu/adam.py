@@ -2,15 +2,17 @@
 
 import math
 
-import numba
 import torch
 
 from .hashing import jit
+from .threads import share_out
+
+PART = 1 << 14  # entries
 
 
 @jit
 def adam_kernel(value, gradient, first, second, rate, beta1, beta2, correction1, correction2, decay):
-    for i in numba.prange(len(value)):
+    for i in range(len(value)):
         g = gradient[i]
         if g != 0:
             gradient[i] = 0
@@ -28,18 +30,20 @@ def optimise(field, moments, clock, config):
             (field.table, field.table_gradient, moments.table_first, moments.table_second, 0.0),
             (field.weights, field.weight_gradient, moments.weights_first, moments.weights_second, config.weight_decay),
         ):
-            adam_kernel(
-                value=value.view(-1).numpy(),
-                gradient=gradient.view(-1).numpy(),
-                first=first.view(-1).numpy(),
-                second=second.view(-1).numpy(),
-                rate=float(clock.learning_rate[step]),
-                beta1=config.beta1,
-                beta2=config.beta2,
-                correction1=1 / (1 - config.beta1 ** (step + 1)),
-                correction2=1 / (1 - config.beta2 ** (step + 1)),
-                decay=decay,
+            arrays = [tensor.view(-1).numpy() for tensor in (value, gradient, first, second)]
+            numbers = (
+                float(clock.learning_rate[step]),
+                config.beta1,
+                config.beta2,
+                1 / (1 - config.beta1 ** (step + 1)),
+                1 / (1 - config.beta2 ** (step + 1)),
+                decay,
             )
+
+            def part(begin, end, arrays=arrays, numbers=numbers):
+                adam_kernel(*(array[begin:end] for array in arrays), *numbers)
+
+            share_out(part, value.numel(), PART)
     else:
         field.table_gradient.zero_()
         field.weight_gradient.zero_()

@@ -1,20 +1,21 @@
 """Compositing along rays (Max 1995), the Huber loss of the result, and its gradient at every sample.
 
 With T_k the light left in front of sample k and d_k = density_k * step_size, the weight of a sample is
-w_k = T_k (1 - exp(-d_k)), and T_{k+1} = T_k exp(-d_k). A ray ends where T_k < MIN_TRANSMITTANCE. Kernels are parallel
-over rays.
+w_k = T_k (1 - exp(-d_k)), and T_{k+1} = T_k exp(-d_k). A ray ends where T_k < MIN_TRANSMITTANCE.
 """
 
 import math
 
-import numba
 import numpy as np
 
 from ..base import MIN_TRANSMITTANCE
 from .hashing import jit
+from .threads import share_out
+
+PART = 1024  # rays
 
 
-@numba.njit(cache=True)
+@jit
 def list_alive_kernel(active, first, count, density, step_size, index):
     """Lists the samples up to each ray's termination; returns how many there are."""
     n = 0
@@ -43,8 +44,8 @@ def list_alive(rays, samples, step_size):
 
 
 @jit
-def composite_kernel(first, count, density, rgb, t, background, step_size, color, transmittance, depth):
-    for i in numba.prange(len(first)):
+def composite_kernel(begin, end, first, count, density, rgb, t, background, step_size, color, transmittance, depth):
+    for i in range(begin, end):
         left = np.float32(1.0)
         r, g, b, z = np.float32(0.0), np.float32(0.0), np.float32(0.0), np.float32(0.0)
         for s in range(first[i], first[i] + max(count[i], 0)):
@@ -61,7 +62,7 @@ def composite_kernel(first, count, density, rgb, t, background, step_size, color
 
 def composite(rays, samples, step_size):
     """See Backend.composite."""
-    composite_kernel(
+    arrays = dict(
         first=rays.first.numpy(),
         count=rays.count.numpy(),
         density=samples.density.numpy(),
@@ -73,11 +74,12 @@ def composite(rays, samples, step_size):
         transmittance=rays.transmittance.numpy(),
         depth=rays.depth.numpy(),
     )
+    share_out(lambda begin, end: composite_kernel(begin=begin, end=end, **arrays), int(rays.active), PART)
 
 
 @jit
 def loss_gradient_kernel(
-    active, first, count, density, rgb, color, target, step_size, huber, pixel_rays, loss, d_density, d_rgb
+    begin, end, active, first, count, density, rgb, color, target, step_size, huber, pixel_rays, loss, d_density, d_rgb
 ):
     """Huber loss of the pixels, each the mean of `pixel_rays` rays, and its gradient at every sample.
 
@@ -85,11 +87,12 @@ def loss_gradient_kernel(
     Müller et al. 2022. The sum is the final colour less what lies in front.
     """
     norm = np.float32(1.0) / (3 * max(active, 1))
-    for i in numba.prange(len(first)):
+    d_color, rest = np.empty(3, np.float32), np.empty(3, np.float32)
+    for i in range(begin, end):
         loss[i] = 0
-        if i >= active or count[i] < 0:
+        if count[i] < 0:
             continue
-        d_color, pixel = np.zeros(3, np.float32), i - i % pixel_rays
+        d_color[:], pixel = 0, i - i % pixel_rays
         whole = count[pixel : pixel + pixel_rays].min() >= 0  # a pixel that lacks a ray has no loss
         for a in range(3):
             residual = np.float32(0.0)
@@ -100,7 +103,6 @@ def loss_gradient_kernel(
                 loss[i] += (0.5 * size * size / huber if size < huber else size - 0.5 * huber) / 3
                 d_color[a] = norm * min(max(residual / huber, np.float32(-1.0)), np.float32(1.0))
         left = np.float32(1.0)
-        rest = np.empty(3, np.float32)
         for a in range(3):
             rest[a] = color[i, a]
         for s in range(first[i], first[i] + count[i]):
@@ -123,8 +125,10 @@ def loss_gradient_kernel(
 def composite_loss(rays, samples, step_size, huber):
     """See Backend.composite_loss."""
     composite(rays, samples, step_size)
-    loss_gradient_kernel(
-        active=int(rays.active),
+    active = int(rays.active)
+    rays.loss[active:] = 0
+    arrays = dict(
+        active=active,
         first=rays.first.numpy(),
         count=rays.count.numpy(),
         density=samples.density.numpy(),
@@ -138,3 +142,4 @@ def composite_loss(rays, samples, step_size, huber):
         d_density=samples.d_density.numpy(),
         d_rgb=samples.d_rgb.numpy(),
     )
+    share_out(lambda begin, end: loss_gradient_kernel(begin=begin, end=end, **arrays), active, PART)

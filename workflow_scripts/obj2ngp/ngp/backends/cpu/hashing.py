@@ -6,14 +6,13 @@ Numba's cache of a compiled kernel looks at the kernel's own file, not at what t
 import numba
 import numpy as np
 
-jit = numba.njit(parallel=True, fastmath={"contract", "arcp", "nsz"}, cache=True)
-inline = numba.njit(fastmath={"contract", "arcp", "nsz"}, cache=True)
+jit = numba.njit(nogil=True, fastmath={"contract", "arcp", "nsz"}, cache=True)
 
 MASK = np.uint64(0xFFFFFFFF)
 TO_UNIT = np.float32(2.0**-24)
 
 
-@inline
+@jit
 def pcg4d(a, b, c, d):
     """Four 32-bit hashes of four words (Jarzynski & Olano 2020), held in uint64."""
     m, k = np.uint64(1664525), np.uint64(1013904223)
@@ -31,7 +30,7 @@ def pcg4d(a, b, c, d):
     return x, y, z, w
 
 
-@inline
+@jit
 def unit(word):
     """A float in [0,1) of a 32-bit word."""
     return np.float32(word >> np.uint64(8)) * TO_UNIT

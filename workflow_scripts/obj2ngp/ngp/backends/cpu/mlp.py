@@ -6,11 +6,13 @@
 Colours are evaluated only for the samples that samples.alive lists, and gradients flow only through those.
 """
 
-import numba
 import torch
 
 from ...field import MAX_LOG_DENSITY
 from .hashing import jit
+from .threads import share_out
+
+PART = 2048  # samples: what a layer makes of them fits a core's cache
 
 
 @jit
@@ -20,7 +22,7 @@ def color_inputs_kernel(index, ray, direction, raw, degree, out):
     Real spherical harmonics up to degree 4 (Ramamoorthi & Hanrahan 2001, with the signs of tiny-cuda-nn).
     """
     g = raw.shape[1]
-    for j in numba.prange(len(index)):
+    for j in range(len(index)):
         i = ray[index[j]]
         x, y, z = direction[i, 0], direction[i, 1], direction[i, 2]
         for f in range(g):
@@ -44,24 +46,21 @@ def color_inputs_kernel(index, ray, direction, raw, degree, out):
 
 
 def run(x, matrices, outputs):
-    """Runs an MLP on rows of `x`; `outputs` receives every layer's result. Returns the last one."""
+    """Runs an MLP on rows of `x`, one part of a stage; `outputs` receives every layer's result. Returns the last."""
     for i, (matrix, out) in enumerate(zip(matrices, outputs)):
         torch.mm(x, matrix, out=out)
         x = out.relu_() if i + 1 < len(matrices) else out
     return x
 
 
-def run_backward(x, matrices, outputs, d_out, gradients, spare):
-    """Gradient of an MLP's input; adds those of its matrices to `gradients`. `d_out` lives in one of `spare`."""
+def run_backward(x, matrices, outputs, d_out, gradients):
+    """Gradient of an MLP's input; adds those of its matrices to `gradients`."""
     for i in reversed(range(len(matrices))):
         before = outputs[i - 1] if i else x
         gradients[i].addmm_(before.t(), d_out)
-        spare = spare[::-1]
-        d_before = spare[0][: before.numel()].view_as(before)
-        torch.mm(d_out, matrices[i].t(), out=d_before)
+        d_out = torch.mm(d_out, matrices[i].t())
         if i:
-            d_before.mul_(before > 0)
-        d_out = d_before
+            d_out.mul_(before > 0)
     return d_out
 
 
@@ -79,55 +78,58 @@ class Activations:
         self.color_input = torch.empty(capacity, field.color_shapes[0][0])
         self.color_outputs = rows(field.color_shapes)
         if training:
-            widest = max(max(shape) for shape in field.density_shapes + field.color_shapes)
-            self.gradients = (torch.empty(capacity * widest), torch.empty(capacity * widest))
-
-
-def first_rows(outputs, n):
-    """The first n rows of every layer's result."""
-    return [out[:n] for out in outputs]
+            self.weight_gradients = torch.empty(-(-capacity // PART), len(field.weights))  # a row for each part
 
 
 def evaluate_density(field, samples, activations):
-    """Writes samples.density; returns the density MLP's outputs (n, geometry_features)."""
-    n = samples.used()
+    """Writes samples.density; the density MLP's outputs stay in `activations`."""
     matrices = field.matrices(field.weights)[0]
-    raw = run(samples.encoding[:n], matrices, first_rows(activations.density_outputs, n))
-    samples.density[:n] = density_of(raw)
-    return raw
+
+    def part(begin, end):
+        outputs = [out[begin:end] for out in activations.density_outputs]
+        samples.density[begin:end] = density_of(run(samples.encoding[begin:end], matrices, outputs))
+
+    share_out(part, samples.used(), PART)
 
 
-def evaluate_color(field, rays, samples, raw, activations):
-    """Writes samples.rgb of the samples that samples.alive lists."""
-    n = int(samples.alive_count)
-    index, color_input = samples.alive[:n], activations.color_input[:n]
-    color_inputs_kernel(
-        index=index.numpy(),
+def evaluate_color(field, direction, samples, activations):
+    """Writes samples.rgb of the samples that samples.alive lists; `direction` (R,3) is that of their rays."""
+    matrices = field.matrices(field.weights)[1]
+    arrays = dict(
         ray=samples.ray.numpy(),
-        direction=rays.direction.numpy(),
-        raw=raw.numpy(),
+        direction=direction.numpy(),
+        raw=activations.density_outputs[-1].numpy(),
         degree=field.network.sh_degree,
-        out=color_input.numpy(),
     )
-    output = run(color_input, field.matrices(field.weights)[1], first_rows(activations.color_outputs, n))
-    samples.rgb.index_copy_(0, index.long(), output.sigmoid_())
+
+    def part(begin, end):
+        index, color_input = samples.alive[begin:end], activations.color_input[begin:end]
+        color_inputs_kernel(index=index.numpy(), out=color_input.numpy(), **arrays)
+        output = run(color_input, matrices, [out[begin:end] for out in activations.color_outputs])
+        samples.rgb.index_copy_(0, index.long(), output.sigmoid_())
+
+    share_out(part, int(samples.alive_count), PART)
 
 
 def evaluate_backward(field, samples, activations):
     """See Backend.evaluate_backward."""
-    n = int(samples.alive_count)
-    index, spare = samples.alive[:n].long(), activations.gradients
     density, color = field.matrices(field.weights)
-    d_density, d_color = field.matrices(field.weight_gradient)
-    color_outputs = first_rows(activations.color_outputs, n)
-    rgb = color_outputs[-1]
-    d_out = spare[1][: 3 * n].view(n, 3)
-    torch.mul(samples.d_rgb[index], rgb * (1 - rgb), out=d_out)
-    d_input = run_backward(activations.color_input[:n], color, color_outputs, d_out, d_color, spare[::-1])
-    d_raw = d_input[:, : field.network.geometry_features].contiguous()
-    d_raw[:, 0] += samples.d_density[index] * samples.density[index]
-    # The hidden layers of the terminated samples are in the way: those of the others are gathered or done again.
-    encoding = samples.encoding[index]
-    density_outputs = first_rows(activations.density_outputs, n)
-    run(encoding, density, density_outputs)
-    samples.d_encoding[:n] = run_backward(encoding, density, density_outputs, d_raw, d_density, spare)
+    geometry, total = field.network.geometry_features, int(samples.alive_count)
+
+    def part(begin, end):
+        index = samples.alive[begin:end].long()
+        gradient = activations.weight_gradients[begin // PART].zero_()
+        d_density, d_color = field.matrices(gradient)
+        outputs = [out[begin:end] for out in activations.color_outputs]
+        d_out = samples.d_rgb[index] * (outputs[-1] * (1 - outputs[-1]))
+        d_raw = run_backward(activations.color_input[begin:end], color, outputs, d_out, d_color)[:, :geometry]
+        d_raw = d_raw.contiguous()
+        d_raw[:, 0] += samples.d_density[index] * samples.density[index]
+        # The hidden layers of the terminated samples are in the way: those of the others are done again.
+        encoding = samples.encoding[index]
+        outputs = [out[begin:end] for out in activations.density_outputs]
+        run(encoding, density, outputs)
+        samples.d_encoding[begin:end] = run_backward(encoding, density, outputs, d_raw, d_density)
+
+    share_out(part, total, PART)
+    field.weight_gradient += activations.weight_gradients[: -(-total // PART)].sum(0)

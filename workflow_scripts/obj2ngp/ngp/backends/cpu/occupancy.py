@@ -1,27 +1,25 @@
-"""The occupancy grid (Müller et al. 2022, E.2): which cells light reaches, and how dense those are that are visited.
-
-Kernels are parallel over rays and over the cells visited.
-"""
+"""The occupancy grid (Müller et al. 2022, E.2): which cells light reaches, and how dense those are that are visited."""
 
 import math
 
-import numba
-import numpy as np
 import torch
 
 from ..base import MIN_TRANSMITTANCE, SEEN_DEPTH, STREAM_CELL, keep_dense_cells
 from .hashing import jit, pcg4d, unit
+from .threads import share_out
+
+RAYS, CELLS = 1024, 2048  # of a part
 
 
 @jit
-def mark_seen_kernel(first, count, density, position, step_size, depth, resolution, step, seen):
+def mark_seen_kernel(begin, end, first, count, density, position, step_size, depth, resolution, step, seen):
     """Notes `step` in the cells of each ray's samples up to `depth` samples behind its termination.
 
     Rays that share a cell write the same number.
     """
     threshold = -math.log(MIN_TRANSMITTANCE)
-    for i in numba.prange(len(first)):
-        thickness, left = np.float32(0.0), depth
+    for i in range(begin, end):
+        thickness, left = 0.0, depth
         for s in range(first[i], first[i] + max(count[i], 0)):
             flat = 0
             for a in range(3):
@@ -36,7 +34,7 @@ def mark_seen_kernel(first, count, density, position, step_size, depth, resoluti
 
 def mark_seen(rays, samples, grid, clock, step_size):
     """See Backend.mark_seen."""
-    mark_seen_kernel(
+    arrays = dict(
         first=rays.first.numpy(),
         count=rays.count.numpy(),
         density=samples.density.numpy(),
@@ -47,45 +45,40 @@ def mark_seen(rays, samples, grid, clock, step_size):
         step=int(clock.step),
         seen=grid.seen.numpy(),
     )
+    share_out(lambda begin, end: mark_seen_kernel(begin=begin, end=end, **arrays), int(rays.active), RAYS)
 
 
 @jit
-def cell_positions_kernel(cells, cursor, seed, step, resolution, position):
-    """A random point in each of len(position) cells, beginning at cells[cursor] and going round."""
-    for i in numba.prange(len(position)):
+def cell_positions_kernel(begin, end, cells, cursor, seed, step, resolution, position):
+    """A random point in each of the cells begin to end, counted from cells[cursor] and going round."""
+    for i in range(begin, end):
         cell = cells[(cursor + i) % len(cells)]
         x, y, z, _ = pcg4d(i, step, seed, STREAM_CELL)
-        position[i, 0] = (cell // (resolution * resolution) + unit(x)) / resolution
-        position[i, 1] = (cell // resolution % resolution + unit(y)) / resolution
-        position[i, 2] = (cell % resolution + unit(z)) / resolution
+        position[i - begin, 0] = (cell // (resolution * resolution) + unit(x)) / resolution
+        position[i - begin, 1] = (cell // resolution % resolution + unit(y)) / resolution
+        position[i - begin, 2] = (cell % resolution + unit(z)) / resolution
 
 
 @jit
-def keep_maximum_kernel(cells, cursor, density, decay, grid_density):
-    for i in numba.prange(len(density)):
+def keep_maximum_kernel(begin, end, cells, cursor, density, decay, grid_density):
+    for i in range(begin, end):
         cell = cells[(cursor + i) % len(cells)]
-        grid_density[cell] = max(grid_density[cell] * decay, density[i])
+        grid_density[cell] = max(grid_density[cell] * decay, density[i - begin])
 
 
 def update(density, limit, grid, clock, step_size):
     """See Backend.update_occupancy; `density` is its function, and at most `limit` cells are visited."""
     total, cursor = int(grid.cell_count), int(grid.cursor)
-    visited, cells = min(limit, total), grid.cells[:total].numpy()
-    position = torch.empty(visited, 3)
-    cell_positions_kernel(
-        cells=cells,
-        cursor=cursor,
-        seed=int(clock.seed),
-        step=int(clock.step),
-        resolution=grid.resolution,
-        position=position.numpy(),
-    )
-    keep_maximum_kernel(
-        cells=cells,
-        cursor=cursor,
-        density=density(position).numpy(),
-        decay=grid.config.decay,
-        grid_density=grid.density.numpy(),
-    )
+    visited = min(limit, total)
+    cells = dict(cells=grid.cells[:total].numpy(), cursor=cursor)
+    numbers = dict(seed=int(clock.seed), step=int(clock.step), resolution=grid.resolution)
+    kept = dict(decay=grid.config.decay, grid_density=grid.density.numpy())
+
+    def part(begin, end):
+        position = torch.empty(end - begin, 3)
+        cell_positions_kernel(begin=begin, end=end, position=position.numpy(), **cells, **numbers)
+        keep_maximum_kernel(begin=begin, end=end, density=density(position).numpy(), **cells, **kept)
+
+    share_out(part, visited, CELLS)
     grid.cursor[0] = (cursor + visited) % total
     keep_dense_cells(grid, clock, step_size)

@@ -1,24 +1,26 @@
 """Rays: drawing them through random pixels, and marching them through the occupancy grid (Müller et al. 2022, E.1).
 
 Sample k of a ray lies at t = near + (jitter + k) * step_size, where the ray is in the unit cube from `near` on; only
-samples in occupied cells are kept. Marching counts a ray's samples, finds room for them, and writes them. Every kernel
-is parallel over rays.
+samples in occupied cells are kept. Marching counts a ray's samples, finds room for them, and writes them.
 """
 
 import math
 
-import numba
 import numpy as np
 
 from ..base import STREAM_BACKGROUND, STREAM_PIXEL, rays_to_draw
-from .hashing import inline, jit, pcg4d, unit
+from .hashing import jit, pcg4d, unit
+from .threads import share_out
 
+PART = 1024  # rays
 HALF = np.float32(0.5)
+BLOCK = 4  # cells along an edge of a block that rays leave in one go where all of it is empty
 
 
 @jit
 def draw_rays_kernel(
-    active,
+    begin,
+    end,
     seed,
     step,
     pixels,
@@ -38,7 +40,7 @@ def draw_rays_kernel(
     edge,
 ):
     height, width = rgba.shape[1], rgba.shape[2]
-    for i in numba.prange(active):
+    for i in range(begin, end):
         pick, _, _, _ = pcg4d(i // (edge * edge), step, seed, STREAM_PIXEL)
         _, jx, jy, jt = pcg4d(i, step, seed, STREAM_PIXEL)
         red, green, blue, _ = pcg4d(i // (edge * edge), step, seed, STREAM_BACKGROUND)
@@ -62,8 +64,7 @@ def draw_rays(views, rays, samples, clock):
     active = rays_to_draw(rays, samples)
     rays.active[0] = active
     focal, center_x, center_y, scale = views.camera.tolist()
-    draw_rays_kernel(
-        active=active,
+    arrays = dict(
         seed=int(clock.seed),
         step=int(clock.step),
         pixels=views.pixels[: int(views.pixel_count)].numpy(),
@@ -82,9 +83,10 @@ def draw_rays(views, rays, samples, clock):
         jitter=rays.jitter.numpy(),
         edge=rays.supersampling,
     )
+    share_out(lambda begin, end: draw_rays_kernel(begin=begin, end=end, **arrays), active, PART)
 
 
-@inline
+@jit
 def cube_interval(origin, direction, i):
     """Where ray i enters and leaves the unit cube; enters > leaves where it misses."""
     near, far = np.float32(0.0), np.float32(1e9)
@@ -96,41 +98,69 @@ def cube_interval(origin, direction, i):
     return near, far
 
 
-@inline
-def next_sample(origin, direction, i, k, start, far, step_size, occupied, resolution):
+@jit
+def block_kernel(occupied, resolution, blocks):
+    """Marks the blocks (B,B,B) that hold an occupied cell."""
+    for x in range(len(blocks)):
+        blocks[x] = 0
+        for cell_x in range(x * BLOCK, min(x * BLOCK + BLOCK, resolution)):
+            for y in range(resolution):
+                row = (cell_x * resolution + y) * resolution
+                for z in range(resolution):
+                    blocks[x, y // BLOCK, z // BLOCK] |= occupied[row + z]
+
+
+def cells_of(grid, step_size):
+    """What the marching kernels read of an OccupancyGrid."""
+    occupied = grid.occupied.numpy()
+    blocks = np.empty((-(-grid.resolution // BLOCK),) * 3, np.uint8)
+    block_kernel(occupied=occupied, resolution=grid.resolution, blocks=blocks)
+    return dict(occupied=occupied, blocks=blocks, resolution=grid.resolution, step_size=step_size)
+
+
+@jit
+def next_sample(origin, direction, i, k, start, far, step_size, occupied, blocks, resolution):
     """The first march step >= k of ray i whose sample lies in an occupied cell; -1 if there is none."""
+    ox, oy, oz = origin[i, 0] * resolution, origin[i, 1] * resolution, origin[i, 2] * resolution
+    dx, dy, dz = direction[i, 0] * resolution, direction[i, 1] * resolution, direction[i, 2] * resolution
+    last = resolution - 1
     while True:
         t = start + k * step_size
         if t >= far:
             return -1
-        flat, leave = 0, np.float32(1e9)
-        for a in range(3):
-            d = direction[i, a]
-            scaled = (origin[i, a] + t * d) * resolution
-            cell = min(max(int(math.floor(scaled)), 0), resolution - 1)
-            flat = flat * resolution + cell
-            if abs(d) > 1e-9:
-                edge = (cell + 1 if d > 0 else cell) - scaled
-                leave = min(leave, edge / (d * resolution))
-        if occupied[flat]:
-            return k
+        px, py, pz = ox + t * dx, oy + t * dy, oz + t * dz
+        x, y, z = min(max(int(px), 0), last), min(max(int(py), 0), last), min(max(int(pz), 0), last)
+        edge = 1
+        if blocks[x // BLOCK, y // BLOCK, z // BLOCK]:
+            if occupied[(x * resolution + y) * resolution + z]:
+                return k
+        else:
+            edge, x, y, z = BLOCK, x // BLOCK * BLOCK, y // BLOCK * BLOCK, z // BLOCK * BLOCK
+        leave = min(exit_after(px, x, dx, edge), exit_after(py, y, dy, edge), exit_after(pz, z, dz, edge))
         k += max(1, int(math.ceil(leave / step_size)))
 
 
 @jit
-def count_samples_kernel(active, origin, direction, jitter, occupied, resolution, step_size, count):
-    for i in numba.prange(len(count)):
+def exit_after(place, low, rate, edge):
+    """How far along one axis, at `rate` a length of the ray, the way from `place` out of [low, low + edge] is."""
+    if abs(rate) < 1e-6:
+        return np.float32(1e9)
+    return (np.float32(low + (edge if rate > 0 else 0)) - place) / rate
+
+
+@jit
+def count_samples_kernel(begin, end, origin, direction, jitter, occupied, blocks, resolution, step_size, count):
+    for i in range(begin, end):
+        near, far = cube_interval(origin, direction, i)
+        start = near + jitter[i] * step_size
         count[i] = 0
-        if i < active:
-            near, far = cube_interval(origin, direction, i)
-            start = near + jitter[i] * step_size
-            k = next_sample(origin, direction, i, 0, start, far, step_size, occupied, resolution)
-            while k >= 0:
-                count[i] += 1
-                k = next_sample(origin, direction, i, k + 1, start, far, step_size, occupied, resolution)
+        k = next_sample(origin, direction, i, 0, start, far, step_size, occupied, blocks, resolution)
+        while k >= 0:
+            count[i] += 1
+            k = next_sample(origin, direction, i, k + 1, start, far, step_size, occupied, blocks, resolution)
 
 
-@numba.njit(cache=True)
+@jit
 def place_samples_kernel(active, first, count, capacity):
     """Each ray's place in the sample buffer; rays that do not fit get count -1. Returns the samples asked for."""
     total = 0
@@ -144,15 +174,15 @@ def place_samples_kernel(active, first, count, capacity):
 
 @jit
 def write_samples_kernel(
-    active, origin, direction, jitter, occupied, resolution, step_size, first, count, position, t, ray
+    begin, end, origin, direction, jitter, occupied, blocks, resolution, step_size, first, count, position, t, ray
 ):
-    for i in numba.prange(active):
+    for i in range(begin, end):
         if count[i] > 0:
             near, far = cube_interval(origin, direction, i)
             start = near + jitter[i] * step_size
             k = -1
             for s in range(first[i], first[i] + count[i]):
-                k = next_sample(origin, direction, i, k + 1, start, far, step_size, occupied, resolution)
+                k = next_sample(origin, direction, i, k + 1, start, far, step_size, occupied, blocks, resolution)
                 t[s], ray[s] = start + k * step_size, i
                 for a in range(3):
                     position[s, a] = min(max(origin[i, a] + t[s] * direction[i, a], np.float32(0.0)), np.float32(1.0))
@@ -161,18 +191,16 @@ def write_samples_kernel(
 def march(rays, grid, samples, step_size):
     """See Backend.march."""
     active = int(rays.active)
-    ray = dict(origin=rays.origin.numpy(), direction=rays.direction.numpy(), jitter=rays.jitter.numpy())
-    cells = dict(occupied=grid.occupied.numpy(), resolution=grid.resolution, step_size=step_size)
     first, count = rays.first.numpy(), rays.count.numpy()
-    count_samples_kernel(active=active, count=count, **ray, **cells)
-    samples.count[0] = int(place_samples_kernel(active=active, first=first, count=count, capacity=samples.capacity))
-    write_samples_kernel(
-        active=active,
-        first=first,
+    arrays = dict(
+        origin=rays.origin.numpy(),
+        direction=rays.direction.numpy(),
+        jitter=rays.jitter.numpy(),
         count=count,
-        position=samples.position.numpy(),
-        t=samples.t.numpy(),
-        ray=samples.ray.numpy(),
-        **ray,
-        **cells,
+        **cells_of(grid, step_size),
     )
+    written = dict(first=first, position=samples.position.numpy(), t=samples.t.numpy(), ray=samples.ray.numpy())
+    rays.count[active:] = 0
+    share_out(lambda begin, end: count_samples_kernel(begin=begin, end=end, **arrays), active, PART)
+    samples.count[0] = int(place_samples_kernel(active=active, first=first, count=count, capacity=samples.capacity))
+    share_out(lambda begin, end: write_samples_kernel(begin=begin, end=end, **arrays, **written), active, PART)

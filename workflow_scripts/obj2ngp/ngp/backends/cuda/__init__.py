@@ -32,6 +32,8 @@ class Backend(base.Backend):
     # The loss is a mean over rays: its gradient at one sample is about 1e-6, below what fp16 resolves. Scaled by this,
     # one of 10^4 rays pulls with up to 0.5 a channel, and all rays together, on one table entry, still stay finite.
     LOSS_SCALE = 2.0**14
+    if INTERPRETED:
+        RENDERED_RAYS, RENDERED_SAMPLES = 1 << 13, 1 << 17
 
     @classmethod
     def unavailable(cls):
