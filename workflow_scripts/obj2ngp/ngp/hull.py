@@ -19,7 +19,8 @@ def visual_hull(images, resolution, scale, offset, device="cpu", beyond_edges=Tr
 
     images         PosedImages
     scale, offset  the unit cube's position of a world point is point * scale + offset
-    beyond_edges   keep cells that some image does not show, being behind its camera or beyond its edges
+    beyond_edges   keep cells that some image does not show, being behind its camera or beyond its edges; without it,
+                   only those beyond the edges of an image whose edge cuts the object
     """
     index = np.stack(np.indices((resolution,) * 3), -1).reshape(-1, 3).astype(np.float32)
     index = torch.from_numpy(index).to(device)
@@ -42,7 +43,12 @@ def visual_hull(images, resolution, scale, offset, device="cpu", beyond_edges=Tr
         reach = images.focal * radius / (safe - radius).clamp(min=radius)  # the ball's radius in pixels
         outside = ~ahead | (x - reach < 0) | (x + reach >= width) | (y - reach < 0) | (y + reach >= height)
         seen = _any_inside(alpha, x - reach, x + reach, y - reach, y + reach)
-        kept = kept[seen | outside if beyond_edges else seen & ~outside]
+        if beyond_edges:
+            kept = kept[seen | outside]
+        elif bool(alpha[[0, -1]].any()) or bool(alpha[:, [0, -1]].any()):
+            kept = kept[ahead & (seen | outside)]
+        else:
+            kept = kept[seen & ~outside]
     mask = torch.zeros(resolution**3, dtype=torch.bool, device=device)
     mask[kept] = True
     return mask.view(resolution, resolution, resolution)
@@ -89,7 +95,7 @@ def fit_unit_cube(images, resolution=64, margin=0.05, device="cpu"):
     """(scale, offset) that put the visual hull of images of unknown scale into the unit cube.
 
     The search begins in a cube around the point that the cameras look at, reaching as far as they stand off,
-    and takes the object to be wholly inside every image. Data without transparency keeps that cube.
+    and takes the object to be inside every image whose edge does not cut it. Data without transparency keeps that cube.
     """
     origin = torch.as_tensor(images.pose[:, :, 3])
     forward = -torch.as_tensor(images.pose[:, :, 2])

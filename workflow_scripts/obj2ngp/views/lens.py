@@ -32,7 +32,7 @@ def common_pinhole(lenses, extents):
     usual = [lens for lens in lenses if lens.size == (width, height)]
     focal = float(np.median([lens.focal for lens in usual]))
     x, y = np.median([lens.center for lens in usual], axis=0).tolist()
-    low, high = np.nanmin(extents, 0), np.nanmax(extents, 0)
+    low, high = np.min(extents, 0), np.max(extents, 0)
     left = max(0, math.ceil(MARGIN - (focal * low[0] + x)))
     top = max(0, math.ceil(MARGIN - (focal * low[2] + y)))
     right = max(0, math.ceil(focal * high[1] + x + MARGIN - width))
@@ -46,14 +46,13 @@ def common_pinhole(lenses, extents):
 def object_extent(rgba, lens):
     """(4,) left, right, top and bottom bound of what is not transparent in a picture, as tangents of its angles.
 
-    NaN where all is transparent. The bounds of the corners of the box in the picture would do for a pinhole; a lens
-    bends lines, so that all pixels at the object's rim are looked at.
+    0 at an edge that cuts the object, since more pixels would not show more of it. A lens bends lines, so that all
+    pixels at the object's rim are looked at.
     """
-    points = rim(rgba[..., 3] > 0)
-    if not len(points):
-        return np.full(4, np.nan)
-    x, y = tangents(points, lens).T
-    return np.array([x.min(), x.max(), y.min(), y.max()])
+    mask = rgba[..., 3] > 0
+    x, y = tangents(rim(mask), lens).T
+    cut = np.array([mask[:, 0].any(), mask[:, -1].any(), mask[0].any(), mask[-1].any()])
+    return np.where(cut, 0, [x.min(), x.max(), y.min(), y.max()])
 
 
 def rim(mask):
