@@ -7,7 +7,9 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
+import export
 from ball import RADIUS, around, ball_images, ball_pose
+from export_scene import write_results
 from image_set_scene import (
     OPENCV,
     SIZE,
@@ -104,6 +106,19 @@ def test_a_stated_kind_is_read_as_such(tmp_path):
     refused(tmp_path / "set", tmp_path / "out", "rgb: No such file or directory", kind="nsvf")
     write_single(tmp_path / "set", images(TEST_POSES))
     assert len(imported(tmp_path / "set", tmp_path / "out", kind="get3d")["test"]) == 1
+
+
+@pytest.mark.parametrize("layout", WRITERS)
+def test_exports_of_views(tmp_path, layout):
+    """The rule's program; NSVF's box is the model's."""
+    results = write_results(tmp_path / "chair", scale=0.5, offset=(0.5, 0.4, 0.5))
+    out = results / "export" / layout
+    export.main(["--object", "chair", "--format", layout, "--results", str(results), "--out", str(out)])
+    read = read_set(out / "objects_train/chair" if layout == "srn" else out)
+    assert [frame.split for frame in read.frames] == ["train"] * 3 + ["test"] * 3
+    assert all(frame.file.read_bytes() for frame in read.frames)
+    if layout == "nsvf":
+        np.testing.assert_allclose(read.box, [[-1, -0.8, -1], [1, 1.2, 1]])
 
 
 # NeRF-synthetic
