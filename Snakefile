@@ -48,6 +48,8 @@ onstart:
     if workflow.local_exec:
         workflow.scheduler.job_rate_limiter = None
     PROGRESS.start(tally())
+    # The objects' own records tell what was made from what; see obj2ngp/common/provenance.py.
+    workflow.execution_settings.keep_metadata = not PACKED
 
 
 onsuccess:

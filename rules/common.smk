@@ -21,6 +21,7 @@ if not (HOME / "workflow_scripts").is_dir():
 sys.path.insert(0, str(HOME / "workflow_scripts"))
 
 from obj2ngp.common.files import UserError, in_a_line
+from obj2ngp.common.packing import SUFFIX
 from obj2ngp.common.provenance import FOLDER, RUN, Provenance, parameters
 from obj2ngp.common.settings import AUTO
 from obj2ngp.common.runtime import OWNER
@@ -32,6 +33,7 @@ from obj2ngp.scene.settings import METHOD as RENDER_METHOD
 from obj2ngp.views.kinds import SPLITS, descriptions
 from obj2ngp.views.settings import METHOD as IMPORT_METHOD
 from obj2ngp.viewer.settings import METHOD as VIEWER_METHOD
+from obj2ngp.workflow.archives import are_packed
 from obj2ngp.workflow.configuration import Settings
 from obj2ngp.workflow.gpus import CARDS, JOBS_PER_CARD, visible_gpus
 from obj2ngp.workflow.limits import PATIENCE
@@ -69,6 +71,7 @@ SLICES = Slices(OBJECTS, OBJECTS.total)
 PROJECT = SETTINGS.configuration.project
 RESULTS = os.path.normpath(PROJECT.results)
 STAMP = f"{RESULTS}/slices/{{slice}}"  # says that the objects of a slice have all of their results
+PACKED = are_packed(PROJECT.pack, RESULTS, OBJECTS.total)
 TRAINER_ENVIRONMENT = f"../envs/{PROJECT.trainer_environment}.yaml"
 
 # `gpu` stands for graphics cards where users say it (`--resources gpu=4`), and for jobs on them where this machine
@@ -134,6 +137,16 @@ def render_program():
 def result(path):
     """The path of an object's result, with {object} left open."""
     return f"{RESULTS}/{{object}}/{path}"
+
+
+def pictures(path):
+    """The path of an object's folder of pictures, or of the archive in its place; see `common.packing`."""
+    return result(f"{path}{SUFFIX}" if PACKED else path)
+
+
+def made_pictures(path):
+    """`pictures` as the output of a rule."""
+    return pictures(path) if PACKED else directory(pictures(path))
 
 
 def settings(name):

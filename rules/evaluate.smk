@@ -7,7 +7,7 @@ rule render_test:
         model=rules.train.output.model,
         transforms=result("renders/transforms_test.json"),
     output:
-        images=directory(result("test")),
+        images=made_pictures("test"),
     log:
         "logs/{object}/render_views.log",
     conda:
@@ -35,7 +35,7 @@ rule metrics:
         source=source_mesh,
         training=training_views,
         transforms=result("renders/transforms_test.json"),
-        images=result("renders/test"),
+        images=pictures("renders/test"),
         predictions=rules.render_test.output.images,
     output:
         table=ensure(result("metrics.csv"), non_empty=True),

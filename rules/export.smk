@@ -9,7 +9,7 @@ def export_inputs(wildcards):
             split = name[len("transforms_") : -len(".json")]
             if split not in splits_of(wildcards.object):
                 continue
-            yield f"{RESULTS}/{wildcards.object}/{folder}/{split}"
+            yield pictures(f"{folder}/{split}").format(object=wildcards.object)
         yield f"{RESULTS}/{wildcards.object}/{path}"
 
 

@@ -6,7 +6,7 @@ rule render:
         fit("render"),
         model=lambda wildcards: OBJECTS[wildcards.object].path,
     output:
-        images=directory(result("renders/{split}")),
+        images=made_pictures("renders/{split}"),
         transforms=ensure(result("renders/transforms_{split}.json"), non_empty=True),
     log:
         "logs/{object}/render_{split}.log",

@@ -4,7 +4,7 @@
 rule train:
     input:
         fit("train"),
-        images=result("renders/train"),
+        images=pictures("renders/train"),
         transforms=result("renders/transforms_train.json"),
     output:
         model=ensure(result("model.safetensors"), non_empty=True),

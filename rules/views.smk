@@ -7,8 +7,8 @@ rule import_views:
         lambda wildcards: descriptions(OBJECTS[wildcards.object].path),
         source=lambda wildcards: OBJECTS[wildcards.object].path,
     output:
-        train=directory(result("renders/train")),
-        test=directory(result("renders/test")),
+        train=made_pictures("renders/train"),
+        test=made_pictures("renders/test"),
         transforms_train=ensure(result("renders/transforms_train.json"), non_empty=True),
         transforms_test=ensure(result("renders/transforms_test.json"), non_empty=True),
     log:
@@ -28,4 +28,5 @@ rule import_views:
         launched(program("import_views")) + " --object {wildcards.object:q}"
         " --source={input.source:q} --settings {params.settings:q} --threads {threads}"
         ' --renders "$(dirname {output.transforms_train:q})"'
+        + (" --pack" if PACKED else "")
         + recorded("import_views")

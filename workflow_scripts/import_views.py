@@ -19,6 +19,7 @@ def parse(argv):
     parser.add_argument("--settings", default="{}", help="JSON object, see obj2ngp/views/settings.py")
     parser.add_argument("--renders", type=Path, required=True, help="folder for transforms_*.json and the pictures")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="pictures that are worked on at a time")
+    parser.add_argument("--pack", action="store_true", help="archives in place of the folders of pictures")
     add_record_options(parser)
     return parser.parse_args(argv)
 
@@ -28,7 +29,8 @@ def main(argv):
     options = parse(argv)
     with naming(options.object, options.source), recorded(options, "import_views", METHOD) as job:
         settings = read_settings(Settings, options.settings)
-        import_set(options.object, options.source, settings, options.renders, options.threads, job.uses)
+        renders, threads = options.renders, options.threads
+        import_set(options.object, options.source, settings, renders, threads, job.uses, options.pack)
 
 
 if __name__ == "__main__":

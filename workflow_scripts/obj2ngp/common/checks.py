@@ -9,12 +9,14 @@ Unfit where it is something else. Shapes are made by the functions below, and of
 Standard library only and valid for Python 3.7, so that it also runs inside Blender 2.90.
 """
 
+import io
 import json
 import os
 import re
 import reprlib
 import stat
 
+from . import packing
 from .files import UserError
 
 LARGEST = 1e9  # of numbers that say no other limit: their squares are finite in single precision
@@ -193,7 +195,8 @@ def read_bytes(path, largest=LARGEST_FILE):
     A FIFO, a device or a folder is refused, not waited for.
     """
     with open_file(path) as file:
-        size = os.fstat(file.fileno()).st_size
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
         if size > largest:
             raise UserError(f"{path}: {size:,} bytes, more than {largest:,}")
         try:
@@ -203,10 +206,16 @@ def read_bytes(path, largest=LARGEST_FILE):
 
 
 def open_file(path):
-    """A binary stream of the regular file `path`. Raises UserError where it is something else or cannot be opened."""
+    """A binary stream of the regular file `path`, which may be in an archive in place of its folder: see `packing`.
+
+    Raises UserError where it is something else or cannot be opened.
+    """
     try:
         descriptor = os.open(str(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
+        packed = packing.content(path)
+        if packed is not None:
+            return io.BytesIO(packed)
         raise UserError(f"{path}: {error.strerror}") from error
     except ValueError as error:  # a NUL in the name
         raise UserError(f"{path}: {error}") from error

@@ -164,7 +164,7 @@ def _make_room(path, kept=None):
     sibling = re.compile(re.escape(f".{path.stem}-") + "[0-9a-f]{12}" + re.escape(path.suffix))
     for left in [entry for entry in path.parent.iterdir() if sibling.fullmatch(entry.name)]:
         if left != kept:
-            _remove(left)
+            remove(left)
 
 
 def set_aside(path):
@@ -174,12 +174,12 @@ def set_aside(path):
     """
     path = Path(path)
     target = path.with_name(f".{path.stem.lstrip('.')}.unusable{path.suffix}")
-    _remove(target)
+    remove(target)
     os.replace(str(path), str(target))
     return target
 
 
-def _remove(path):
+def remove(path):
     """Remove the file or folder `path`, if it exists."""
     if path.is_dir():
         shutil.rmtree(str(path), ignore_errors=True)
@@ -216,7 +216,7 @@ def atomic_path(path):
             yield temporary
             os.replace(str(temporary), str(path))
         finally:
-            _remove(temporary)
+            remove(temporary)
 
 
 @contextlib.contextmanager
@@ -232,18 +232,32 @@ def atomic_folder(path, key=None):
     removes it. The block must write each file in one step.
     """
     path = Path(path)
-    temporary, former = _hidden_sibling(path, key), _hidden_sibling(path)
+    former = _hidden_sibling(path)
+    with working_folder(path, key) as temporary:
+        yield temporary
+        try:
+            if path.exists():
+                os.replace(str(path), str(former))
+            os.replace(str(temporary), str(path))
+        finally:
+            remove(former)
+
+
+@contextlib.contextmanager
+def working_folder(path, key=None):
+    """Yield the sibling of `atomic_folder`, which is gone after the block whether that moved it away or not.
+
+    With a `key`, it stays after an exception as it does there.
+    """
+    path = Path(path)
+    temporary = _hidden_sibling(path, key)
     _make_room(path, kept=temporary)
     temporary.mkdir(exist_ok=True)
     try:
         with _locating(temporary, path):
             yield temporary
-            if path.exists():
-                os.replace(str(path), str(former))
-            os.replace(str(temporary), str(path))
     except BaseException as reason:
         if key is None or isinstance(reason, UserError):
-            _remove(temporary)
+            remove(temporary)
         raise
-    finally:
-        _remove(former)
+    remove(temporary)

@@ -9,6 +9,7 @@ from importlib.metadata import version
 import numpy as np
 
 from obj2ngp.common.files import UserError, atomic_path
+from obj2ngp.common.packing import folder_of, is_there
 from obj2ngp.common.tables import write_table
 from obj2ngp.views.picture_files import read_picture
 from obj2ngp.views.pictures import check_view_names, truth_on_white
@@ -23,7 +24,7 @@ NO_SOURCE = "no source mesh is given"
 
 def read_prediction(file, size):
     """A rendered view (H,W,3) uint8 of `size` (H,W). Raises UserError naming the file."""
-    if not file.is_file():
+    if not is_there(file):
         raise UserError(f"{file}: this view was not rendered")
     picture = read_picture(file)
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
@@ -38,7 +39,7 @@ def compare(transforms, predictions, metrics, geometry=None):
     """Rows {"view": name, metric's name: value} of all views of a transforms file.
 
     transforms   path of the file that lists the true views
-    predictions  folder with a picture NAME.png of each
+    predictions  folder, which may be packed, with a picture NAME.png of each
     metrics      the Metrics to compute; one of the whole object has the same value in every row
     geometry     the object's Geometry, if some of them need it
 
@@ -50,7 +51,7 @@ def compare(transforms, predictions, metrics, geometry=None):
 
     def pairs():
         for name, rgba in zip(views.names, views.rgba, strict=True):
-            yield truth_on_white(rgba), read_prediction(predictions / f"{name}.png", size)
+            yield truth_on_white(rgba), read_prediction(folder_of(predictions) / f"{name}.png", size)
 
     def value(metric, index, pair):
         return float(metric.function(*pair) if metric.of == "pictures" else metric.function(depths[index]))

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from obj2ngp.common.checks import read_text
 from obj2ngp.common.files import UserError
 from obj2ngp.ngp import load_model
 
@@ -37,6 +38,6 @@ class Source:
         """What the render program, or whoever brought the views, noted of them. Raises UserError."""
         path = self.results / "renders" / split / "record.json"
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            return json.loads(read_text(path))
+        except (UserError, ValueError) as error:
             raise UserError(f"{path}: no readable record of the views: {error}") from error

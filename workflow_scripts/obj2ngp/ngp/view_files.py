@@ -10,8 +10,8 @@ import time
 
 import numpy as np
 
-from obj2ngp.common.files import atomic_folder
 from obj2ngp.common.lattice import save_lattice
+from obj2ngp.common.packing import atomic_pictures
 from obj2ngp.views.picture_files import read_size, write_picture
 from obj2ngp.views.pictures import DEPTH_SUFFIX, DEPTH_UNITS_PER_STEP, LATTICE, check_view_names
 from obj2ngp.views.reading import read_cameras
@@ -58,7 +58,7 @@ def render_views(model, transforms, settings, backend, out):
         "height": height,
         "views": len(names),
     }
-    with atomic_folder(out) as folder:
+    with atomic_pictures(out) as folder:
         begin = time.perf_counter()
         views = renderer.render_views(cameras.pose, width, height, focal, center)
         for name, (rgb, opacity, depth) in zip(names, views):

@@ -29,6 +29,7 @@ from obj2ngp.common.checks import (
     whole,
 )
 from obj2ngp.common.files import UserError, atomic_path
+from obj2ngp.common.packing import holder, is_there
 from obj2ngp.common.provenance import FOLDER
 from obj2ngp.common.tables import read_table, write_table
 from obj2ngp.common.tensor_files import read_header
@@ -143,7 +144,7 @@ READERS = {
 def figures_of(folder, file):
     """What the result `file` of an object's folder says. Raises MissingResult."""
     try:
-        if not os.path.lexists(folder / file):
+        if not os.path.lexists(folder / file) and not is_there(folder / file):
             raise MissingResult(f"{file}: missing")
         return READERS.get(file, no_figures)(folder / file)
     except UserError as error:
@@ -199,7 +200,7 @@ def former_rows(table, results, objects):
 
 def _last_change(folder, files):
     """When an object's files, or the folders that they lie in, changed; never (infinity) if one is missing."""
-    paths = [os.path.join(folder, file) for file in all_files(files)]
+    paths = [holder(os.path.join(folder, file)) for file in all_files(files)]
     parents = {os.path.dirname(path) for path in paths}
     records = os.path.join(folder, FOLDER)
     try:

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from obj2ngp.common.cameras import transforms
-from obj2ngp.common.files import UserError, atomic_folder, atomic_path
+from obj2ngp.common.files import UserError, atomic_path
+from obj2ngp.common.packing import atomic_pictures, folder_of
 from obj2ngp.common.settings import read_settings
 
 from .cameras import camera_poses, covered_rectangle, depth_range, derived_seed, largest_visible_sphere
@@ -162,7 +163,7 @@ def write_cameras(arguments, settings, poses):
     are for readers that sample their rays between the two.
     """
     target = Path(arguments.transforms)
-    images = os.path.relpath(arguments.images, str(target.absolute().parent)).replace(os.sep, "/")
+    images = os.path.relpath(str(folder_of(arguments.images)), str(target.absolute().parent)).replace(os.sep, "/")
     near, far = depth_range(settings.cameras)
     content = transforms(
         poses,
@@ -197,7 +198,7 @@ def render(arguments, uses):
     seed = derived_seed(settings.seed, arguments.object, arguments.split)
     poses = camera_poses(settings.cameras, settings.views, seed)
     mesh, materials, camera, cycles = load_scene(arguments, settings, problems, note)
-    with atomic_folder(arguments.images, pass_key(settings, seed, poses, mesh, materials)) as folder:
+    with atomic_pictures(arguments.images, pass_key(settings, seed, poses, mesh, materials)) as folder:
         coverage = take_pictures(poses, mesh, camera, seed, folder, settings, problems)
         write_record(folder / "record.json", arguments, settings, seed, mesh, cycles, coverage, problems)
     write_cameras(arguments, settings, poses)

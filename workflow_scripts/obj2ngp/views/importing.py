@@ -13,7 +13,8 @@ import imageio.v3 as iio
 import numpy as np
 
 from obj2ngp.common.cameras import field_of_view, transforms
-from obj2ngp.common.files import UserError, atomic_folder, atomic_path
+from obj2ngp.common.files import UserError, atomic_path, remove
+from obj2ngp.common.packing import SUFFIX, atomic_pictures
 from obj2ngp.common.settings import AUTO
 
 from .formats import read_set
@@ -33,12 +34,13 @@ TOLD = 1.05  # growth of a stated box from which on it is worth a warning
 SHOWN = 5  # files that a message names
 
 
-def import_set(name, path, settings, out, threads=1, uses=lambda path: None):
+def import_set(name, path, settings, out, threads=1, uses=lambda path: None, pack=False):
     """Bring the image set at `path` in as the views of the object `name`. Raises UserError.
 
     settings  views.settings.Settings
     uses      is called with each picture and mask that is read
     out       folder for `<split>/` with pictures and their record, and `transforms_<split>.json` beside them
+    pack      whether archives take the place of the folders
 
     Pictures are copied as they are where neither their alpha nor their camera has to change. The world is turned so
     that z is up. The outputs appear whole, each transforms file after its pictures.
@@ -47,7 +49,7 @@ def import_set(name, path, settings, out, threads=1, uses=lambda path: None):
         views = _Import(name, read_set(path, settings.kind), settings, pool)
         for file in sorted({file for frame in views.frames for file in (frame.file, frame.mask) if file}):
             uses(file)
-        views.write(out)
+        views.write(out, SUFFIX if pack else "")
 
 
 class _Import:
@@ -138,8 +140,8 @@ class _Import:
         except DataError as error:
             raise DataError(f"{self.views.path}: {error}") from error
 
-    def write(self, out):
-        """Write all splits into the folder `out`."""
+    def write(self, out, suffix):
+        """Write all splits into the folder `out`; `suffix` makes archives of their folders."""
         lens = self.pinhole or self.lenses[0]
         own = dict(zip(map(id, self.frames), self.lenses))
         splits = {split: [frame for frame in self.frames if frame.split == split] for split in SPLITS}
@@ -147,11 +149,10 @@ class _Import:
             put, folders = {}, {}
             for split, frames in splits.items():
                 if not frames:  # nor may those of a former import with other settings be left
-                    shutil.rmtree(str(out / split), ignore_errors=True)
-                    with contextlib.suppress(FileNotFoundError):
-                        (out / OF_SPLIT.format(split)).unlink()
+                    for left in (split, split + SUFFIX, OF_SPLIT.format(split)):
+                        remove(out / left)
                     continue
-                folders[split] = folder = stack.enter_context(atomic_folder(out / split))
+                folders[split] = folder = stack.enter_context(atomic_pictures(out / (split + suffix)))
                 targets = [folder / name for name in view_names(frames)]
                 put[split] = list(self.pool.map(self._put, frames, [own[id(frame)] for frame in frames], targets))
             place = self._place(lens, zip(splits["train"], put["train"]))

@@ -6,6 +6,8 @@ Standard library only, so that the workflow can look for sets in its own Python.
 import os
 import re
 
+from obj2ngp.common.packing import is_there
+
 SPLITS = ("train", "val", "test")
 RECORD = "record.json"  # in the folder of a split's pictures: what this workflow made them from
 SINGLE = "transforms.json"  # describes a whole set, or a split in the tutorial's layout
@@ -56,7 +58,7 @@ def recognise_folder(path, names):
 def is_whole(path):
     """Whether the set in the folder `path` is an object: neither another split of one, nor made by this workflow."""
     splits = list(srn_splits(path).values())
-    return splits[:1] in ([], [os.path.abspath(path)]) and not os.path.isfile(os.path.join(path, "train", RECORD))
+    return splits[:1] in ([], [os.path.abspath(path)]) and not is_there(os.path.join(path, "train", RECORD))
 
 
 def descriptions(path):

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from obj2ngp.common.memory import require_memory
+from obj2ngp.common.packing import is_there
 
 from . import nerf_synthetic
 from .picture_files import read_rgba, read_size
@@ -22,7 +23,7 @@ def read_cameras(path):
 def read_images(path):
     """The PosedImages that the file `path` describes. Raises DataError naming every image that is missing or unfit."""
     cameras = read_cameras(path)
-    missing = [str(file) for file in cameras.files if not file.is_file()]
+    missing = [str(file) for file in cameras.files if not is_there(file)]
     if missing:
         some = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         raise DataError(f"{path}: {len(missing)} of {len(cameras.files)} images do not exist: {some}")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 
 import numpy as np
 
 from obj2ngp.common.cameras import field_of_view, transforms
+from obj2ngp.common.checks import read_bytes
 from obj2ngp.common.files import UserError
 
 from .kinds import OF_SPLIT, SINGLE, SPLITS
@@ -126,7 +126,7 @@ def _copy(pictures, folder, prefix=""):
     """Copy the pictures into `folder`, with `prefix` before their names."""
     folder.mkdir(parents=True, exist_ok=True)
     for file, _ in pictures:
-        shutil.copyfile(str(file), str(folder / (prefix + file.name)))
+        (folder / (prefix + file.name)).write_bytes(read_bytes(file))
 
 
 def _transforms(views, pictures, files):

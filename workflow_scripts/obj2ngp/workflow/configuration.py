@@ -10,6 +10,7 @@ import functools
 import json
 import shutil
 from dataclasses import dataclass
+from typing import Optional
 
 import yaml
 
@@ -24,6 +25,7 @@ from obj2ngp.viewer.settings import ViewerSettings
 from obj2ngp.views.settings import ViewsSettings
 
 from . import resources
+from .archives import PACKED_FROM
 from .objects import Objects
 
 PER_OBJECT = ("render", "views", "train", "test", "orbit", "export", "viewer")  # sections that an object may override
@@ -48,6 +50,13 @@ class Project:
     )
     jobs_per_gpu: int = setting(
         3, "jobs that share a graphics card: they compute in turn, while others of them read, encode and write", 1, 16
+    )
+    pack: Optional[bool] = setting(
+        None,
+        "keep the pictures of each pass, and those of the test views, in one archive (`train.zip` in place of the"
+        f" folder `train`), and no account of what was made from what beside each object's own; `auto`: as the project"
+        f" has begun, else from {PACKED_FROM:,} objects on. A changed value renders anew",
+        auto=True,
     )
     trainer_environment: str = setting(
         "ngp",
