@@ -149,6 +149,16 @@ def made_pictures(path):
     return pictures(path) if PACKED else directory(pictures(path))
 
 
+def source(wildcards):
+    """The file or folder that an object comes from."""
+    return OBJECTS[wildcards.object].path
+
+
+def steady(function):
+    """An input function whose files' times say nothing where Snakemake keeps no account of contents, but `fit` does."""
+    return ancient(function) if PACKED else function
+
+
 def settings(name):
     """The `params` function that gives the JSON settings of the rule `name`."""
     return lambda wildcards: SETTINGS.json(
@@ -284,8 +294,24 @@ def source_mesh(wildcards):
 
 def training_views(wildcards):
     """The training views of an object whose field's shape is compared with its model."""
-    paths = ("train", "transforms_train.json") if source_mesh(wildcards) else ()
-    return [f"{RESULTS}/{wildcards.object}/renders/{path}" for path in paths]
+    paths = pictures("renders/train"), result("renders/transforms_train.json")
+    return [path.format(**wildcards) for path in paths if source_mesh(wildcards)]
+
+
+def unless_written(path, lines):
+    """The input function that has the file `path` of `lines` (a function of wildcards) made anew if it holds others.
+
+    It gives no input, like `fit`. In a packed project, Snakemake keeps no account of parameters.
+    """
+
+    def force_if_other(wildcards):
+        if workflow.is_main_process and os.path.exists(path):
+            text = "".join(f"{line}\n" for line in lines(wildcards))
+            if Path(path).read_text(encoding="utf-8") != text:
+                workflow.dag.forcefiles.add(path)
+        return []
+
+    return force_if_other
 
 
 def growing(amount):

@@ -32,7 +32,7 @@ rule metrics:
     input:
         fit("metrics"),
         # What its shape is compared with, and the views that say what of it can be seen.
-        source=source_mesh,
+        source=steady(source_mesh),
         training=training_views,
         transforms=result("renders/transforms_test.json"),
         images=pictures("renders/test"),

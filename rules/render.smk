@@ -4,7 +4,7 @@
 rule render:
     input:
         fit("render"),
-        model=lambda wildcards: OBJECTS[wildcards.object].path,
+        model=steady(source),
     output:
         images=made_pictures("renders/{split}"),
         transforms=ensure(result("renders/transforms_{split}.json"), non_empty=True),

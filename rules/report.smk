@@ -26,8 +26,16 @@ COLLECT = program(
 )
 
 
+def object_lines(wildcards):
+    """The table of all objects and their last results."""
+    rows = (f"{name}\t{' '.join(last_results(name))}" for name in OBJECTS)
+    return ["object\tresults", *rows]
+
+
 # They travel in a file: a command line has no room for the names of a whole ShapeNet.
 rule object_table:
+    input:
+        unless_written(OBJECT_TABLE, object_lines),
     output:
         table=OBJECT_TABLE,
     log:
@@ -35,10 +43,7 @@ rule object_table:
     conda:
         "../envs/report.yaml"
     params:
-        lines=lambda wildcards: [
-            "object\tresults",
-            *(f"{name}\t{' '.join(last_results(name))}" for name in OBJECTS),
-        ],
+        lines=object_lines,
     script:
         "write_lines.py"
 

@@ -30,6 +30,8 @@ def all_parameters(wildcards):
 
 
 rule parameters:
+    input:
+        unless_written(PARAMETERS, all_parameters),
     output:
         table=PARAMETERS,
     log:

@@ -5,7 +5,7 @@ rule import_views:
     input:
         fit("import_views"),
         lambda wildcards: descriptions(OBJECTS[wildcards.object].path),
-        source=lambda wildcards: OBJECTS[wildcards.object].path,
+        source=steady(source),
     output:
         train=made_pictures("renders/train"),
         test=made_pictures("renders/test"),

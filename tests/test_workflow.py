@@ -252,3 +252,20 @@ def test_demo_plan_is_complete():
     assert run.returncode == 0, run.stderr
     objects = {path.parent.name for path in (ROOT / "demo" / "objects").glob("*/*.obj")}
     assert jobs_in(run.stdout) == set().union(*map(jobs_of, objects)) | AGGREGATES
+
+
+def test_a_packed_project_keeps_no_account_of_its_own_and_sees_added_objects(tmp_path):
+    project = Project.create(tmp_path / "obj2ngp")
+    project.pretend_programs()
+    project.add_table(["chair"])
+    project.configure(project={"pack": True})
+    run = project.snakemake()
+    assert run.returncode == 0, run.stdout
+    assert jobs_in(run.stdout) == jobs_of("chair") | AGGREGATES
+    results = project.root / "results" / "chair"
+    for archive in ("renders/train.zip", "renders/val.zip", "renders/test.zip", "test.zip"):
+        assert (results / archive).is_file()
+    assert not list(project.root.glob(".snakemake/metadata/*"))
+    assert project.planned() == set()
+    project.add_table(["chair", "car"])
+    assert project.planned() == jobs_of("car") | AGGREGATES

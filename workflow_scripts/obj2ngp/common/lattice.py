@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .checks import open_file
 from .files import UserError, atomic_path
 
 # A file holds the logarithm of density in bytes: 0 up to the lowest, 255 from the highest on, steps of 6 % between.
@@ -43,7 +44,7 @@ def save_lattice(path, lattice):
 def load_lattice(path):
     """The Lattice in a file; densities up to LOWEST are 0. Raises UserError."""
     try:
-        with np.load(str(path)) as file:
+        with open_file(path) as stream, np.load(stream) as file:
             code, scale, offset = file["code"], float(file["scale"]), file["offset"]
     except (OSError, KeyError, ValueError) as error:
         raise UserError(f"{path}: no density lattice: {error}") from error

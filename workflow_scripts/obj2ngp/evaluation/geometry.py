@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 
-import imageio.v3 as iio
 import numpy as np
 
 from obj2ngp.common.files import UserError
 from obj2ngp.common.lattice import load_lattice
+from obj2ngp.common.packing import folder_of
+from obj2ngp.views.picture_files import read_picture
 from obj2ngp.views.pictures import DEPTH_SUFFIX, DEPTH_UNITS_PER_STEP, LATTICE
 from obj2ngp.views.posed_images import PosedImages
 from obj2ngp.views.reading import read_images
@@ -186,10 +187,7 @@ class Geometry:
         rays = pixel_rays(views.pose[index], views.focal, views.center, rows, columns)
         truth = self.triangles.first_hit(*rays)[0].reshape(height, width)
         path = self.predictions / f"{views.names[index]}{DEPTH_SUFFIX}.png"
-        try:
-            steps = iio.imread(path)
-        except OSError as error:
-            raise UserError(f"{path}: no readable depths of this view: {error}") from error
+        steps = read_picture(path)
         if steps.shape != truth.shape:
             raise UserError(f"{path}: shape {steps.shape}, expected {truth.shape}")
         prediction = np.where(steps > 0, steps * DEPTH_UNITS_PER_STEP, np.inf)
@@ -205,4 +203,4 @@ def read_geometry(model, transforms, predictions):
 
     training = read_images(transforms)
     vertices, faces = source_surface(model, transforms.parent / "train" / "record.json")
-    return Geometry(vertices, faces, training, predictions)
+    return Geometry(vertices, faces, training, folder_of(predictions))
