@@ -204,7 +204,7 @@ def test_without_a_source_the_shape_is_not_measured(ball_results):
 def test_missing_depths_are_named(ball_results, tmp_path):
     images = ball_images(size=48)
     shape = geometry.Geometry(*ball_mesh(), images, tmp_path)
-    with pytest.raises(UserError, match="000_depth.png: no readable depths"):
+    with pytest.raises(UserError, match="000_depth.png: No such file"):
         shape.depths(images, 0)
     iio.imwrite(tmp_path / "000_depth.png", np.zeros((4, 4), np.uint16))
     with pytest.raises(UserError, match="000_depth.png: shape"):

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 
+from obj2ngp.common.checks import read_text
 from obj2ngp.common.files import UserError
 from obj2ngp.scene.mesh import build_mesh
 from obj2ngp.scene.obj_file import read_obj
@@ -38,7 +39,7 @@ def source_surface(model, record):
     record or the model cannot be read, or nothing is solid.
     """
     try:
-        content = json.loads(record.read_text(encoding="utf-8"))
+        content = json.loads(read_text(record))
         up, normalization = content["settings"]["up"], content["normalization"]
         scale, translation = normalization["scale"], np.array(normalization["translation"], float)
     except (OSError, ValueError, KeyError, TypeError) as error:
