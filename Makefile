@@ -15,7 +15,7 @@ help:
 	@echo "make test-slurm     run the workflow on a one-node SLURM (installs slurm-wlm as root)"
 	@echo "make test-blenders  render with the other supported versions of Blender"
 	@echo "make lint           check the workflow, the format and the types"
-	@echo "make docs           write the configuration's schema and tables from its declarations"
+	@echo "make docs           write the configuration's schema and tables, and build the documentation's pages"
 	@echo "make hashes         say that changed programs give the results that they gave"
 	@echo "make lock           pin the packages of requirements/*.in anew"
 	@echo "make PYTHON=/path/to/python3.12 ...  takes that Python"
@@ -53,6 +53,8 @@ $(BLENDER): requirements/blender.in requirements/blender.lock
 
 docs: $(WORKFLOW)
 	PYTHONPATH=workflow_scripts .venv/bin/python -m obj2ngp.workflow.reference config
+	.venv/bin/mkdocs build --quiet
+	@echo "Pages:  site/index.html"
 
 hashes: $(WORKFLOW)
 	.venv/bin/python tests/program_hashes.py

@@ -1,4 +1,4 @@
-"""Every command that README.md and config/README.md show works as it stands there, in a fresh clone."""
+"""Every command that README.md, config/README.md and docs/ show works as it stands there, in a fresh clone."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from workflow_project import AGGREGATES, ROOT, TINY, Project, job, jobs_in, jobs
 
 pytestmark = pytest.mark.slow
 
-DOCUMENTS = ("README.md", "config/README.md")
+DOCUMENTS = ("README.md", "config/README.md", *(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")))
 COMMAND = re.compile(r"^    ((?:\.venv/bin/)?(?:make|snakemake)\b[^#\n]*)", re.MULTILINE)
 COMMANDS = sorted({text.strip() for name in DOCUMENTS for text in COMMAND.findall((ROOT / name).read_text())})
 # The first that a new user types; it is run in earnest.
