@@ -23,6 +23,40 @@ class WeightsSettings:
     thumbnail_size: int = setting(64, "the most pixels along a thumbnail's side", 8, 1024)
 
 
+def _resolution():
+    return setting(256, "points along an edge of the lattice on which the density is evaluated, at least", 16, 1024)
+
+
+@dataclass(frozen=True)
+class MeshSettings:
+    """The surface as triangles."""
+
+    files: Tuple[str, ...] = setting(("glb",), "types of the files", choices={"glb": "", "ply": "", "obj": ""})
+    colors: str = setting(
+        "vertices",
+        "where the colours are",
+        choices={"vertices": "at the vertices", "texture": "in a texture; a `.ply` has none"},
+    )
+    faces: int = setting(50_000, "the most triangles: more are simplified", 100, 10**8)
+    resolution: int = _resolution()
+    texture_size: int = setting(1024, "pixels along the texture's side", 16, 8192)
+
+
+@dataclass(frozen=True)
+class PointsSettings:
+    """Points spread evenly over the surface."""
+
+    count: int = setting(100_000, "how many", 1, 10**8)
+    resolution: int = _resolution()
+
+
+@dataclass(frozen=True)
+class VolumeSettings:
+    """Density and colour on a regular grid."""
+
+    resolution: int = setting(128, "points along an edge, at least", 16, 512)
+
+
 @dataclass(frozen=True)
 class ExportSettings:
     """The section `export`."""
@@ -33,6 +67,9 @@ class ExportSettings:
         choices={name: "" for name in FORMATS},
     )
     weights: WeightsSettings = WeightsSettings()
+    mesh: MeshSettings = MeshSettings()
+    points: PointsSettings = PointsSettings()
+    volume: VolumeSettings = VolumeSettings()
 
 
 def settings_kind(format):
