@@ -25,7 +25,7 @@ def field_surface(source, model, resolution):
 
 
 def head_on_colors(model, points, normals):
-    """sRGB colours (N,3) in [0,1] that a Model shows at surface points (N,3) to one who looks against the normals (N,3).
+    """sRGB colours (N,3) in [0,1] that a Model shows at surface points (N,3) to who looks against the normals (N,3).
 
     World coordinates. The samples of a short ray through each point are composited (Max 1995), as a picture's are.
     """
