@@ -1,6 +1,6 @@
 """What Snakemake itself costs with many objects: CPU seconds and memory, with programs that only make their outputs.
 
-    python benchmarks/planning.py
+    python benchmarks/planning.py [fresh] [finished] [large]
 
 Finished objects have outputs and no metadata. Appends to benchmarks/planning.csv.
 """
@@ -64,22 +64,33 @@ def measure(what, root, objects, *arguments):
     return row
 
 
-def main():
-    with tempfile.TemporaryDirectory() as folder:
-        fresh, finished, large = (Path(folder, name) for name in ("fresh", "finished", "large"))
-        make_project(fresh, 1000)
-        finish(finished, make_project(finished, 10_000))
-        make_project(large, 50_000)
-        rows = [
-            measure("plan all", fresh, 1000, "--dry-run"),
-            measure("plan and run all, 8 jobs an object", fresh, 1000),
-            measure("plan all, everything done", fresh, 1000, "--dry-run"),
-            measure("plan and run the aggregates, all objects done", finished, 10_000),
-            measure("plan all, everything done", finished, 10_000, "--dry-run"),
-            measure("plan one of 50 slices", large, 50_000, "--dry-run", "results/slices/1-of-50"),
-        ]
-    append("planning", rows)
+def fresh(root):
+    make_project(root, 1000)
+    yield measure("plan all", root, 1000, "--dry-run")
+    yield measure("plan and run all, 8 jobs an object", root, 1000)
+    yield measure("plan all, everything done", root, 1000, "--dry-run")
+
+
+def finished(root):
+    finish(root, make_project(root, 10_000))
+    yield measure("plan and run the aggregates, all objects done", root, 10_000)
+    yield measure("plan all, everything done", root, 10_000, "--dry-run")
+
+
+def large(root):
+    make_project(root, 50_000)
+    for count in (50, 100, 400):
+        yield measure(f"plan one of {count} slices", root, 50_000, "--dry-run", f"results/slices/1-of-{count}")
+
+
+PARTS = {part.__name__: part for part in (fresh, finished, large)}
+
+
+def main(*names):
+    for name in names or PARTS:
+        with tempfile.TemporaryDirectory() as folder:
+            append("planning", list(PARTS[name](Path(folder, name))))
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

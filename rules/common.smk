@@ -39,6 +39,7 @@ from obj2ngp.workflow.gpus import CARDS, JOBS_PER_CARD, visible_gpus
 from obj2ngp.workflow.limits import PATIENCE
 from obj2ngp.workflow.objects import NAME, find_objects, pattern_of
 from obj2ngp.workflow.running import Running
+from obj2ngp.workflow.resources import model_memory
 from obj2ngp.workflow.slices import NAME as SLICE
 from obj2ngp.workflow.slices import Slices, choice
 from obj2ngp.workflow.workers import IDLE
@@ -328,6 +329,12 @@ def needed(name, what):
         return getattr(need, what) * attempt
 
     return amount
+
+
+def render_memory(wildcards, threads, attempt):
+    """The memory that an object's model and its settings need."""
+    by_settings = needed("render", "mem_mb")(wildcards, threads, attempt)
+    return by_settings + model_memory(source(wildcards)) * attempt
 
 
 def splits_of(name):

@@ -16,7 +16,7 @@ rule render:
         "../envs/blender.yaml"
     threads: 2
     resources:
-        mem_mb=needed("render", "mem_mb"),
+        mem_mb=render_memory,
         runtime=needed("render", "runtime"),
     params:
         settings=settings("render"),

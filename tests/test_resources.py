@@ -34,6 +34,14 @@ def test_what_was_measured_fits(rule, sections, minutes, megabytes):
     assert asked.runtime >= 1.5 * minutes and asked.mem_mb >= 1.2 * megabytes
 
 
+def test_a_large_model_asks_for_what_it_was_measured_to_need(tmp_path):
+    model = tmp_path / "model.obj"
+    assert resources.model_memory(model) == 0
+    with open(model, "wb") as file:
+        file.truncate(205_000_000)  # 5 million triangles without textures
+    assert 8600 <= need("render").mem_mb + resources.model_memory(model) <= 10_000
+
+
 def test_defaults_ask_for_little():
     for rule in ("render", "train", "render_test", "orbit"):
         for backend in BACKENDS:

@@ -5,6 +5,7 @@ rounded up. A job gets twice the estimated time. The rules multiply both by the 
 """
 
 import math
+import os
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -15,6 +16,7 @@ MARGIN = 2  # between an estimated time and the limit
 # Blender 4.5 on a CPU.
 RENDER_MB, RENDER_MINUTES = 3000, 10  # import, mesh and textures of a large model
 SAMPLE_SECONDS = 4e-7  # a sample of a pixel: 24 views of 128x128 at 64 samples in 10 core-seconds
+MODEL_BYTES = 28  # for each of an .obj file's: 5 million faces without textures, 0.2 GB, needed 8.6 GB
 RENDER_PIXEL_BYTES = 800  # at most: 1024x1024 needed 770 MB more than 128x128
 
 # The trainer. Host memory does not depend on the device, on which the buffers lie as well.
@@ -72,6 +74,14 @@ def render(configuration, split, threads):
     pixels = settings.resolution[0] * settings.resolution[1]
     seconds = getattr(settings.views, split) * pixels * SAMPLES[settings.preset] * SAMPLE_SECONDS
     return _need(RENDER_MB, pixels * RENDER_PIXEL_BYTES, RENDER_MINUTES, seconds / threads)
+
+
+def model_memory(path):
+    """What the .obj file `path` needs of memory while it is rendered, in MB; 0 where there is none."""
+    try:
+        return math.ceil(os.path.getsize(path) * MODEL_BYTES / 1e6)
+    except OSError:
+        return 0
 
 
 def train(configuration, config, on_gpu, threads):
