@@ -98,14 +98,15 @@ def test_quantised_tables_are_near_and_use_all_steps():
         (dict(table_log2=24, levels=2, base_resolution=256, finest_resolution=300), "hash table has"),
         (dict(density_layers=8, color_layers=5), "more layers"),
         (dict(color_width=256), "wider ones"),
+        (dict(preset="gmnerf", encoding="hash", head="gmnerf"), "the head gmnerf"),
     ],
 )
 def test_a_field_too_large_for_a_page_is_told(network, words):
     network = NetworkConfig(**network)
     model = dataclasses.replace(make_model(), config=TrainConfig(network=network))
     model = dataclasses.replace(model, table=np.broadcast_to(0.0, (GridLevels(network).entries, network.features)))
-    with pytest.raises(packing.TooLarge, match=words):
-        packing.check_size(model)
+    with pytest.raises(packing.Unsuited, match=words):
+        packing.check_kind(model)
 
 
 def test_the_page_is_one_file_that_asks_for_nothing(tmp_path):
@@ -122,7 +123,7 @@ def test_the_page_is_one_file_that_asks_for_nothing(tmp_path):
 
 def test_the_page_of_a_larger_field_says_so(tmp_path):
     content = told(write_page(make_model(table_log2=16, finest_resolution=128), tmp_path / "ball", largest=0.1))
-    assert content["field"] is None and "too large for a page: it takes 1.1 MB" in content["problem"]
+    assert content["field"] is None and "too large: it takes 1.1 MB" in content["problem"]
 
 
 def test_a_missing_model_is_named(tmp_path):

@@ -34,6 +34,7 @@ VIEWER = "viewer.html"
 # What the page shows or links of an object, where it is there; the first one is its picture on the card.
 FILES = ("test/000.png", "orbit.mp4", "orbit.gif", VIEWER, "metrics.csv", "training.csv", "model.safetensors")
 PICTURES = ("renders/test", "test")  # folders of which the viewer shows pictures
+CAMERAS = "renders/transforms_test.json"  # which it links
 NUMBERS = (*TRAINING_FIGURES, "faces")
 WORDS = ("backend", "resolution")
 SYNSET = re.compile(r"(\d{8})-")
@@ -94,6 +95,7 @@ def include_files(results, name, files, folder):
     """Put an object's `files` into the gallery's `folder`, and what its page shows; returns those that are there."""
     found = [file for file in files if include(results / name / file, folder / "files" / name / file)]
     if VIEWER in found:
+        include(results / name / CAMERAS, folder / "files" / name / CAMERAS)
         for pictures in PICTURES:
             for file in sorted((results / name / pictures).glob("*.png")):
                 target = folder / "files" / name / pictures / file.name

@@ -11,6 +11,7 @@ import zlib
 import numpy as np
 
 from obj2ngp.ngp.field import GridLevels, mlp_shapes
+from obj2ngp.ngp.networks import written_by_hand
 
 LARGEST_QUANTUM = 127  # 8 bits, signed and symmetric, as OpenGL's normalised integers
 TABLE_ROWS = 8192  # of 2048 texels: a larger texture is more than many graphics cards take
@@ -20,8 +21,8 @@ MATRIX_BYTES = 1 << 16  # of a uniform block, on all but few graphics cards
 TABLE_WIDTH = 2048
 
 
-class TooLarge(Exception):
-    """A field that a page cannot hold; the message says which part of it."""
+class Unsuited(Exception):
+    """A field that no page can show; the message says what is wrong with it."""
 
 
 def quantise(table, offset):
@@ -43,9 +44,11 @@ def dequantise(numbers, scales, offset):
     return numbers * each[:, None]
 
 
-def check_size(model):
-    """Raise TooLarge if no page can show the field of `model`, whatever its bytes."""
+def check_kind(model):
+    """Raise Unsuited if no page can show the field of `model`, whatever its bytes."""
     network, grid, up = model.config.network, model.occupied.shape[0], lambda n: -(-n // 4) * 4
+    if not written_by_hand(network):
+        raise Unsuited("it has the encoding {0.encoding} and the head {0.head}".format(network))
     texels = len(model.table) * -(-network.features // 4)
     density, color = mlp_shapes(network)
     inputs = [up(rows) for rows, _ in density + color]
@@ -53,20 +56,22 @@ def check_size(model):
     outputs = [up(columns) for _, columns in density + color]
     matrix = max(4 * rows * columns for rows, columns in zip(inputs, outputs))
     if texels > TABLE_ROWS * TABLE_WIDTH:
-        raise TooLarge("its hash table has {:,} entries".format(len(model.table)))
+        raise Unsuited("it is too large: its hash table has {:,} entries".format(len(model.table)))
     if grid > MOST_CELLS:
-        raise TooLarge("its occupancy grid has {} cells along an edge".format(grid))
+        raise Unsuited("it is too large: its occupancy grid has {} cells along an edge".format(grid))
     if len(inputs) > MOST_MATRICES or matrix > MATRIX_BYTES:
-        raise TooLarge("its networks have more layers, or wider ones, than a graphics card's shader takes")
+        raise Unsuited(
+            "it is too large: its networks have more layers, or wider ones, than a shader takes"
+        )
 
 
 def packed(model):
-    """(description, data) of a model: a JSON-able dict and a text, for the page's renderer. Raises TooLarge.
+    """(description, data) of a model: a JSON-able dict and a text, for the page's renderer. Raises Unsuited.
 
     The description's `scale` and `offset` put a world point into the unit cube, as in ngp.model_file.Model; `jitter`
     is the width in pixels of the square in which a pixel's rays lie.
     """
-    check_size(model)
+    check_kind(model)
     config, levels = model.config, GridLevels(model.config.network)
     offset = levels.offset.numpy()
     numbers, scales = quantise(model.table.numpy(), offset)

@@ -12,7 +12,7 @@ from obj2ngp.ngp import load_model
 from obj2ngp.views.posed_images import DataError
 from obj2ngp.views.reading import read_cameras
 
-from .packing import TooLarge, packed
+from .packing import Unsuited, packed
 
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = ("shader.js", "field.js", "camera.js", "player.js", "page.js")
@@ -25,6 +25,7 @@ FILES = {
     "training": "training.csv",
     "cameras": "renders/transforms_test.json",
 }
+MESHES = "export/mesh"  # where the mesh is, if it was exported
 MOST_POINTS = 200  # of the training curve
 MOST_CAMERAS = 500  # of a split
 
@@ -104,6 +105,7 @@ def description(name, results, model):
         "pictures": PICTURES,
         "curve": thinned([point for point in curve if None not in point], MOST_POINTS),
         "facts": list(facts(model)),
+        "mesh": next((f"{MESHES}/{file.name}" for file in sorted((results / MESHES).glob("*.glb"))), None),
         "files": [[text, file] for text, file in FILES.items() if (results / file).is_file()],
     }
 
@@ -123,10 +125,10 @@ def page_of(name, results, largest):
     try:
         content["field"], data = packed(model)
         if len(data) > largest:
-            raise TooLarge("it takes {:.1f} MB".format(len(data) / 1e6))
-    except TooLarge as error:
+            raise Unsuited("it is too large: it takes {:.1f} MB".format(len(data) / 1e6))
+    except Unsuited as error:
         content["field"], data = None, ""
-        content["problem"] = "This field is too large for a page: {}.".format(error)
+        content["problem"] = "No page can show this field: {}.".format(error)
     read = lambda file: (STATIC / file).read_text(encoding="utf-8")  # noqa: E731
     scripts = "\n".join(read(file).replace('"use strict";\n', "") for file in SCRIPTS)
     return Template(read("page.html")).substitute(
