@@ -60,9 +60,7 @@ def check_kind(model):
     if grid > MOST_CELLS:
         raise Unsuited("it is too large: its occupancy grid has {} cells along an edge".format(grid))
     if len(inputs) > MOST_MATRICES or matrix > MATRIX_BYTES:
-        raise Unsuited(
-            "it is too large: its networks have more layers, or wider ones, than a shader takes"
-        )
+        raise Unsuited("it is too large: its networks have more layers, or wider ones, than a shader takes")
 
 
 def packed(model):
