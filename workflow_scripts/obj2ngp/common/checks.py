@@ -179,6 +179,28 @@ def mapping(needed, optional=None, more=True):
     return check
 
 
+def values(each):
+    """A dict with any keys, each of whose values has the shape `each`."""
+
+    def check(value, key):
+        if not isinstance(value, dict):
+            raise Unfit(key, f"{shown(value)} holds no keys")
+        for name, item in value.items():
+            each(item, f"{key}.{name}")
+
+    return check
+
+
+def maybe(shape):
+    """A value of the `shape`, or null."""
+
+    def check(value, key):
+        if value is not None:
+            shape(value, key)
+
+    return check
+
+
 def every(*shapes):
     """All of `shapes` at once, in their order: a later one may rely on the earlier ones."""
 

@@ -15,29 +15,40 @@ import os
 import socket
 from pathlib import Path
 
+from .checks import choice, mapping, maybe, numbers, open_file, read_json, text, values, whole
 from .files import UserError, atomic_path, failure, in_a_line
 
 FOLDER = "provenance"
 RUN = "OBJ2NGP_RUN"  # environment: what tells one run of the workflow from another
 RUNNING, OK, FAILED = "running", "ok", "failed"
 CHUNK = 1 << 20
-FIELDS = {"state": str, "rule": str, "parameters": dict, "files": dict, "results": dict, "outputs": dict}
+SHA256 = maybe(text(64))
+RECORD = mapping(
+    {
+        "state": choice(RUNNING, OK, FAILED),
+        "rule": text(),
+        "parameters": mapping({}),
+        "files": values(mapping({"stamp": maybe(numbers(2, whole(0, 2**63))), "sha256": SHA256})),
+        "results": values(SHA256),
+        "outputs": values(mapping({}, {"sha256": SHA256, "files": values(SHA256)})),
+    },
+    {"process": mapping({"host": text(), "pid": whole(1, 2**31 - 1)}), "run": maybe(text()), "reason": text(1 << 20)},
+)
 
 
 def digest(path):
     """SHA-256 in hexadecimal digits of a file; of a folder, that of its visible files' names and digests.
 
-    Returns None where there is nothing at ``path``. Raises OSError where it cannot be read.
+    Returns None where there is nothing at ``path``. Raises UserError or OSError where it cannot be read.
     """
     if os.path.isdir(str(path)):
         return combined(contents(path))
-    content = hashlib.sha256()
-    try:
-        with open(str(path), "rb") as file:
-            for chunk in iter(lambda: file.read(CHUNK), b""):
-                content.update(chunk)
-    except FileNotFoundError:
+    if not os.path.lexists(str(path)):
         return None
+    content = hashlib.sha256()
+    with open_file(path) as file:
+        for chunk in iter(lambda: file.read(CHUNK), b""):
+            content.update(chunk)
     return content.hexdigest()
 
 
@@ -64,13 +75,9 @@ def stamp(path):
 def read_record(path):
     """The record in the file ``path``; None where there is none that can be read."""
     try:
-        with open(str(path), encoding="utf-8") as file:
-            record = json.load(file)
-    except (OSError, ValueError, RecursionError):
+        return read_json(path, RECORD)
+    except UserError:
         return None
-    if not isinstance(record, dict) or not all(isinstance(record.get(key), kind) for key, kind in FIELDS.items()):
-        return None
-    return record
 
 
 def close_record(path, process, reason):
@@ -272,10 +279,10 @@ class Provenance:
             return "has not ended" if may_run(record) else "was killed"
         return None if record["state"] == OK else f"stopped: {record.get('reason')}"
 
-    def outdated(self, job):
+    def outdated(self, job, seen=()):
         """Why the job's results are none, or are made from results that are no longer there; None where all is well.
 
-        By the records alone, however far down.
+        By the records alone, however far down; `seen` are the jobs whose results are being looked at, further up.
         """
         problem = self.stopped(job)
         if problem:
@@ -283,7 +290,7 @@ class Provenance:
         for path, used in self.records[job]["results"].items():
             problem = self.misfit(path, used)
             maker = self.maker(path)
-            if problem or (maker is not None and self.outdated(maker)):
+            if problem or maker in (job, *seen) or (maker is not None and self.outdated(maker, (job, *seen))):
                 return f"{path} has changed"
         return None
 

@@ -1,11 +1,9 @@
 """What an export is made from."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from obj2ngp.common.checks import read_text
-from obj2ngp.common.files import UserError
+from obj2ngp.common.checks import mapping, read_json
 from obj2ngp.ngp import load_model
 
 from .registry import MODEL
@@ -16,13 +14,11 @@ class Source:
     """An object's results, of which a format is made.
 
     name      the object's
-    format    of registry.FORMATS
     results   folder of its results
     settings  of the format: an instance of its dataclass in exports.settings, or None
     """
 
     name: str
-    format: str
     results: Path
     settings: object = None
 
@@ -36,8 +32,4 @@ class Source:
 
     def record(self, split="train"):
         """What the render program, or whoever brought the views, noted of them. Raises UserError."""
-        path = self.results / "renders" / split / "record.json"
-        try:
-            return json.loads(read_text(path))
-        except (UserError, ValueError) as error:
-            raise UserError(f"{path}: no readable record of the views: {error}") from error
+        return read_json(self.results / "renders" / split / "record.json", mapping({}))
