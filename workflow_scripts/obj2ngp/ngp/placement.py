@@ -44,7 +44,9 @@ def place(images, resolution, device="cpu"):
         offset = torch.full((3,), 0.5) if images.offset is None else torch.as_tensor(images.offset)
     hull = visual_hull(images, resolution, scale, offset, device)
     if not bool(hull.any()):
-        raise PlacementError("no point of space is inside every view's silhouette: wrong poses, or empty images")
+        empty = [name for name, rgba in zip(images.names, images.rgba) if not rgba[..., 3].any()]
+        why = "no opaque pixel in view {}".format(", ".join(empty[:5])) if empty else "are the poses wrong?"
+        raise PlacementError("no point of space is inside every view's silhouette: " + why)
     # A cell of the hull touches the silhouette, so no part of it lies beyond that by more than the cell's diagonal.
     diagonal, depth = math.sqrt(3) / resolution, nearest_depth(images, hull, scale, offset)
     reach = images.focal * diagonal / depth + 1 if depth > diagonal else math.inf

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 import obj2ngp
 from obj2ngp.common.files import atomic_path, printable, set_aside
+from obj2ngp.common.memory import require_memory
 from obj2ngp.common.settings import read_mapping
 from obj2ngp.common.tables import write_table
 from obj2ngp.views.reading import read_images
@@ -18,9 +19,10 @@ from . import backends
 from .checkpoint import LOG_COLUMNS, restore_checkpoint, run_key, save_checkpoint
 from .config import resolve
 from .model_file import ModelError, save_model
+from .placement import PlacementError
 from .training import TrainingRun, steps, warm_up
 from .turn import shared, turn
-from .workspace import workspace_for
+from .workspace import buffer_bytes, workspace_for
 
 CHECKPOINT_SECONDS = 5.0  # between two checkpoints: a killed run loses less than this
 
@@ -94,7 +96,8 @@ def train_object(name, renders, settings, backend_name, model, log):
     """
     chosen = read_mapping(settings)
     backend = backends.select(backend_name)
-    images = read_images(renders / "transforms_train.json")
+    source = renders / "transforms_train.json"
+    images = read_images(source)
     height, width = images.rgba.shape[1:3]
     config = resolve(chosen, backend.NAME, len(images), max(width, height))
     print(
@@ -105,11 +108,16 @@ def train_object(name, renders, settings, backend_name, model, log):
     )
     checkpoint = model.with_name("." + model.stem + ".checkpoint.safetensors")
     reporter = Reporter(config.steps, name)
+    if backend.DEVICE == "cpu":  # a graphics card says itself what it has no room for
+        require_memory(buffer_bytes(config, backend.DTYPE), "{}: training with these settings".format(source))
     workspace = workspace_for(config, backend)
     if shared():
         warm_up(images, config, workspace)
     with turn(), reporter.progress:
-        run = TrainingRun(images, config, workspace)
+        try:
+            run = TrainingRun(images, config, workspace)
+        except PlacementError as error:
+            raise PlacementError("{}: {}".format(source, error)) from error
         key = run_key(run, images)
         if checkpoint.exists():
             reporter.rows = rows_so_far(checkpoint, run, key)

@@ -6,9 +6,11 @@ import dataclasses
 import gc
 import math
 
+import torch
+
 from .backends.autograd import stages_of
 from .buffers import Clock, Moments, OccupancyGrid, Rays, Samples, TrainingViews
-from .field import Field
+from .field import Field, GridLevels
 
 RAYS_PER_SAMPLE = 1 / 2  # ray buffer's size; more rays than this a sample never pay
 
@@ -69,6 +71,21 @@ class Workspace:
     def _update_occupancy(self):
         """One update of the occupancy grid."""
         self.backend.update_occupancy(self.grid, self.clock, self.step_size)
+
+
+def buffer_bytes(config, dtype):
+    """Bytes of the buffers that training with `config` allocates, the images and the carving of the grid apart."""
+    network, pixel = config.network, config.supersampling**2
+    table = GridLevels(network).entries * network.features * 16  # parameter, gradient and two moments in float32
+    samples = config.samples_per_step * _bytes(Samples(1, network, dtype))
+    rays = config.samples_per_step * RAYS_PER_SAMPLE / pixel * _bytes(Rays(pixel, supersampling=config.supersampling))
+    cells = config.occupancy.resolution**3 * _bytes(OccupancyGrid(dataclasses.replace(config.occupancy, resolution=1)))
+    return int(table + samples + rays + cells)
+
+
+def _bytes(buffers):
+    tensors = [value for value in vars(buffers).values() if isinstance(value, torch.Tensor)]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 _kept = None  # the Workspace of the last `workspace_for`
