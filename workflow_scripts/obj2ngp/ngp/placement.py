@@ -35,8 +35,11 @@ def place(images, resolution, device="cpu"):
     """The Placement of PosedImages in a grid of `resolution` G cells along an edge.
 
     Where the images do not say how they lie in the unit cube, their visual hull is fitted into it. Raises
-    PlacementError where the views have no point in common.
+    PlacementError where the views have no point in common, or one shows nothing: there is no learning from it.
     """
+    empty = [name for name, rgba in zip(images.names, images.rgba) if not rgba[..., 3].any()]
+    if empty:
+        raise PlacementError("no opaque pixel in view {}".format(", ".join(empty[:5])))
     if images.scale is None:
         scale, offset = fit_unit_cube(images)
     else:
@@ -44,9 +47,7 @@ def place(images, resolution, device="cpu"):
         offset = torch.full((3,), 0.5) if images.offset is None else torch.as_tensor(images.offset)
     hull = visual_hull(images, resolution, scale, offset, device)
     if not bool(hull.any()):
-        empty = [name for name, rgba in zip(images.names, images.rgba) if not rgba[..., 3].any()]
-        why = "no opaque pixel in view {}".format(", ".join(empty[:5])) if empty else "are the poses wrong?"
-        raise PlacementError("no point of space is inside every view's silhouette: " + why)
+        raise PlacementError("no point of space is inside every view's silhouette: are the poses wrong?")
     # A cell of the hull touches the silhouette, so no part of it lies beyond that by more than the cell's diagonal.
     diagonal, depth = math.sqrt(3) / resolution, nearest_depth(images, hull, scale, offset)
     reach = images.focal * diagonal / depth + 1 if depth > diagonal else math.inf

@@ -1,5 +1,6 @@
 """One object's training, from its images to the model and the log, with checkpoints between."""
 
+import contextlib
 import platform
 import time
 
@@ -89,6 +90,15 @@ def rows_so_far(checkpoint, run, key):
     return rows
 
 
+@contextlib.contextmanager
+def placing(source):
+    """Names the file `source` of the views before what is wrong with where they are."""
+    try:
+        yield
+    except PlacementError as error:
+        raise PlacementError("{}: {}".format(source, error)) from error
+
+
 def train_object(name, renders, settings, backend_name, model, log):
     """Train on the pictures in the folder `renders` and write the files `model` and `log`. Raises UserError.
 
@@ -112,12 +122,11 @@ def train_object(name, renders, settings, backend_name, model, log):
         require_memory(buffer_bytes(config, backend.DTYPE), "{}: training with these settings".format(source))
     workspace = workspace_for(config, backend)
     if shared():
-        warm_up(images, config, workspace)
+        with placing(source):
+            warm_up(images, config, workspace)
     with turn(), reporter.progress:
-        try:
+        with placing(source):
             run = TrainingRun(images, config, workspace)
-        except PlacementError as error:
-            raise PlacementError("{}: {}".format(source, error)) from error
         key = run_key(run, images)
         if checkpoint.exists():
             reporter.rows = rows_so_far(checkpoint, run, key)

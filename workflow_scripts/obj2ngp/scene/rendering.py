@@ -156,8 +156,10 @@ def write_record(path, arguments, settings, seed, mesh, cycles, coverage, proble
         json.dump(record, file, indent=1)
 
 
-def write_cameras(arguments, settings, poses):
+def write_cameras(arguments, settings, poses, coverage):
     """Write the transforms file of one split and, beside that of the first, what names the set to nerfbaselines.
+
+    Views with no ``coverage`` stay out: no reader of the set could learn from them, or measure by them.
 
     Scale 1 and offset 1/2 put the unit box around the origin onto the unit cube of instant-ngp. ``near`` and ``far``
     are for readers that sample their rays between the two.
@@ -165,9 +167,10 @@ def write_cameras(arguments, settings, poses):
     target = Path(arguments.transforms)
     images = os.path.relpath(str(folder_of(arguments.images)), str(target.absolute().parent)).replace(os.sep, "/")
     near, far = depth_range(settings.cameras)
+    shown = [index for index, share in enumerate(coverage) if share > 0]
     content = transforms(
-        poses,
-        [f"./{images}/{index:03d}" for index in range(len(poses))],
+        [poses[index] for index in shown],
+        [f"./{images}/{index:03d}" for index in shown],
         settings.resolution,
         math.radians(settings.cameras.fov),
         aabb_scale=1,
@@ -201,4 +204,4 @@ def render(arguments, uses):
     with atomic_pictures(arguments.images, pass_key(settings, seed, poses, mesh, materials)) as folder:
         coverage = take_pictures(poses, mesh, camera, seed, folder, settings, problems)
         write_record(folder / "record.json", arguments, settings, seed, mesh, cycles, coverage, problems)
-    write_cameras(arguments, settings, poses)
+    write_cameras(arguments, settings, poses, coverage)

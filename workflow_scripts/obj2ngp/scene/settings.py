@@ -81,7 +81,9 @@ class ObjectSettings:
     missing_material: str = _policy("warn", "a material that is not there", "use light grey")
     broken_faces: str = _policy("error", "faces with non-finite, absurd or missing corners", "leave them out")
     no_visible_pixel: str = _policy(
-        "error", "a view that shows nothing; an object that shows in none is always an error", "keep it"
+        "error",
+        "a view that shows nothing; an object that shows in none is always an error",
+        "leave it out of the transforms file",
     )
 
 
