@@ -228,7 +228,7 @@ def recorded(options, rule, method):
 
 def parameters(method, settings=None, backend=None, **_):
     """What decides a job's result beside its inputs, as JSON has it, from the options of its program."""
-    with contextlib.suppress(ValueError):  # the program itself refuses settings that are no JSON
+    with contextlib.suppress(ValueError, RecursionError):  # the program itself refuses settings that are no JSON
         settings = json.loads(settings or "null")
     found = {"method": method, "settings": settings, "backend": backend}
     return {key: value for key, value in found.items() if value is not None}

@@ -91,6 +91,7 @@ def _number_rows(path, keyword, lines, least, most):
 
 _COMMENT = re.compile(r"(^|\s)#.*")
 _NOT_A_NUMBER = re.compile(r"-?\d*\.?#\w+")  # 1.#QNAN, -1.#IND, 1.#INF as Microsoft's C library writes them
+_BACKWARDS = re.compile(r"-\d+", re.ASCII)
 _CORNER = re.compile(r"-?\d+(/(-?\d+)?){0,2}")
 
 
@@ -100,9 +101,9 @@ def _absolute(line, totals):
     for corner in line.split():
         indices = corner.split("/")
         for which, index in enumerate(indices[:3]):
-            if index.startswith("-"):
+            if _BACKWARDS.fullmatch(index):  # what else is no index is seen later
                 # Index 0 means "none", so one that reaches back too far points past the end instead.
-                value = totals[which] + 1 + int(index)
+                value = totals[which] + 1 + int(index[:19])
                 indices[which] = str(value if value > 0 else 2**62)
         corners.append("/".join(indices))
     return " ".join(corners)
@@ -115,7 +116,7 @@ def _face_indices(path, lines):
     slashes = np.fromiter((corner.count("/") for corner in text.split()), np.int64, counts.sum())
     numbers = re.sub(r"/(?=[/\s]|$)", "/0", text).replace("/", " ")
     values = _parse(numbers, np.int64)
-    if len(values) != (slashes + 1).sum() or (len(slashes) and slashes.max() > 2):
+    if "-" in text or len(values) != (slashes + 1).sum() or (len(slashes) and slashes.max() > 2):
         raise _malformed(path, "f", lines, lambda line: all(_CORNER.fullmatch(c) for c in line.split()))
     start = np.cumsum(slashes + 1) - (slashes + 1)
     indices = np.zeros((len(slashes), 3), np.int64)
