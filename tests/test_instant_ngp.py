@@ -27,7 +27,7 @@ NETWORKS = {
 def opened(folder, network=NETWORK, **model):
     """(Snapshot, Model) of a field at random."""
     write_model(folder / "model.safetensors", network, **model)
-    source = Source("first", folder)
+    source = Source("first", "instant-ngp", folder)
     write(source, folder)
     return Snapshot(folder / "first.ingp"), source.model()
 

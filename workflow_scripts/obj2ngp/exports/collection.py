@@ -33,9 +33,12 @@ def objects_in(table):
 
 
 def files_of(results, name):
-    """The paths of an object's files, ordered by name. Raises UserError where they are missing."""
+    """The paths of an object's files, ordered by name. Raises UserError where they are missing.
+
+    Snakemake leaves a file of its own in each folder that a rule makes, hidden.
+    """
     folder, key = results / name / EXAMPLE, key_of(name)
-    files = sorted(folder.glob("*")) if folder.is_dir() else []
+    files = sorted(path for path in folder.glob("*") if path.name.startswith(f"{key}."))
     if f"{key}.json" not in [path.name for path in files]:
         raise UserError(f"object {name}: {folder}: no example of its weights")
     return files

@@ -11,8 +11,7 @@ import torch
 
 from obj2ngp.common.files import UserError
 from obj2ngp.ngp.config import PRESETS
-from obj2ngp.ngp.field import Field
-from obj2ngp.ngp.networks import HASH
+from obj2ngp.ngp.networks import HASH, head_of
 from obj2ngp.ngp.networks.gmnerf import BOX
 from obj2ngp.ngp.networks.mlps import matrices
 from obj2ngp.ngp.tiny_cuda_nn import mlp_parameters
@@ -26,7 +25,7 @@ GRID = 96  # cells along an edge of its occupancy grid
 
 def parameters(model):
     """What torch.load gives of nerf_weights.pth: tiny-cuda-nn's parameters, flat float32, in its order."""
-    layers = matrices(model.weights, Field(model.config.network).head.shapes)
+    layers = matrices(model.weights, head_of(model.config.network).shapes)
     return {"encoding.params": model.table.reshape(-1), "mlp_base.params": mlp_parameters(layers)}
 
 

@@ -14,8 +14,9 @@ import torch
 
 from obj2ngp.common.cameras import orbit_pose
 from obj2ngp.common.files import UserError
-from obj2ngp.ngp.field import Field
+from obj2ngp.ngp.field import GridLevels, mlp_shapes
 from obj2ngp.ngp.networks import written_by_hand
+from obj2ngp.ngp.networks.mlps import matrices
 from obj2ngp.ngp.tiny_cuda_nn import (
     FULLY_FUSED_ALIGNMENT,
     FULLY_FUSED_WIDTHS,
@@ -47,7 +48,7 @@ def refusal(network):
     if network.features not in GRID_FEATURES:
         counts = ", ".join(map(str, GRID_FEATURES))
         return f"train.network.features: its hash grid has {counts} features a level, not {network.features}"
-    resolutions = Field(network).levels.resolution.numpy()
+    resolutions = GridLevels(network).resolution.numpy()
     if not np.array_equal(grid_resolutions(network), resolutions):
         return "train.network: rounding gives a level of its hash grid another size; another finest_resolution may fit"
     return None
@@ -56,7 +57,9 @@ def refusal(network):
 def parameters(model):
     """(n,) float16 in its order: density MLP, colour MLP, hash grid."""
     network = model.config.network
-    density, color = Field(network).matrices(model.weights)
+    shapes, more = mlp_shapes(network)
+    layers = matrices(model.weights, shapes + more)
+    density, color = layers[: len(shapes)], layers[len(shapes) :]
     # The colour MLP's inputs: as many density outputs as an MLP is padded to, then all bands.
     geometry = padded(network.geometry_features, FULLY_FUSED_ALIGNMENT)
     first = torch.zeros(geometry + SH_DEGREE**2, color[0].shape[1])
