@@ -22,9 +22,11 @@ def images(poses=None, size=SIZE, placed=False, **changes):
     return dataclasses.replace(ball_images(poses, size=size, placed=placed), **changes)
 
 
-def write_ball(folder, placed=False):
-    """A NeRF-synthetic set with a training and a test split; split -> its PosedImages."""
+def write_ball(folder, placed=False, name="{:03d}"):
+    """A NeRF-synthetic set with a training and a test split; split -> its PosedImages, numbered as `name` has it."""
     splits = {"train": images(placed=placed), "test": images(TEST_POSES, placed=placed)}
+    for views in splits.values():
+        views.names = [name.format(index) for index in range(len(views))]
     for split, views in splits.items():
         write_images(views, folder, split)
     return splits

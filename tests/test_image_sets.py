@@ -59,8 +59,8 @@ def test_every_kind_has_a_reader():
 
 @pytest.mark.parametrize("layout", WRITERS)
 def test_what_is_written_in_a_layout_is_brought_in_as_it_was(tmp_path, layout):
-    """The same poses, the same bytes of pictures, the same names but for NSVF's prefixes."""
-    splits = write_ball(tmp_path / "renders")
+    """The same poses, bytes of pictures, and order; the same names but for NSVF's prefixes."""
+    splits = write_ball(tmp_path / "renders", name="r_{}")
     views = read_views(tmp_path / "renders", {"scale": 1.25, "offset": [0.5, 0.5, 0.5]})
     (tmp_path / "set").mkdir()
     WRITERS[layout](views, tmp_path / "set", "ball")

@@ -21,6 +21,7 @@ from .picture_files import read_size
 from .posed_images import DataError
 
 FROM_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])  # behind a pose: from OpenCV's axes to OpenGL's, and back
+NUMBERS = re.compile(r"(\d+)")
 NSVF_SPLIT = re.compile(r"([012])_")
 RESIZED = 0.1  # relative difference of sizes from which on intrinsics are taken for those of larger pictures
 LARGEST_TEXT = 1 << 20  # bytes of a pose or of intrinsics
@@ -77,9 +78,10 @@ def _read_views(folder):
 
 
 def _listed(folder, suffixes):
-    """The files in `folder` with one of `suffixes`, in the order of their names."""
+    """The files in `folder` with one of `suffixes`, in the order of their names and of the numbers in them."""
     try:
-        return sorted(file for file in folder.iterdir() if file.name.lower().endswith(suffixes) and file.name[0] != ".")
+        files = [file for file in folder.iterdir() if file.name.lower().endswith(suffixes) and file.name[0] != "."]
+        return sorted(files, key=lambda file: [part.zfill(20) for part in NUMBERS.split(file.name)])
     except OSError as error:
         raise DataError(f"{folder}: {error.strerror}") from error
 
