@@ -288,9 +288,12 @@ def fit(name):
 
 
 def source_mesh(wildcards):
-    """The model of an object whose field's shape is compared with it."""
-    wanted = SETTINGS.of(wildcards.object).configuration.test.geometry
-    return [OBJECTS[wildcards.object].path] if wanted else []
+    """The model of an object whose field's shape is compared with it; nobody has an image set's."""
+    item, test = (
+        OBJECTS[wildcards.object],
+        SETTINGS.of(wildcards.object).configuration.test,
+    )
+    return [item.path] if item.is_model and test.geometry else []
 
 
 def training_views(wildcards):
