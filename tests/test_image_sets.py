@@ -457,6 +457,9 @@ def test_masks(tmp_path):
     refused(tmp_path, tmp_path / "out2", "1 of 12 images do not exist", "none.png")
     iio.imwrite(tmp_path / "masks/none.png", np.zeros((4, 4), np.uint8))
     refused(tmp_path, tmp_path / "out2", "none.png: 4x4 pixels, the picture that it is for has 32x32")
+    iio.imwrite(tmp_path / "masks/none.png", np.zeros((SIZE, SIZE), np.uint8))
+    edit(path, lambda content: content.update(k1=0.01))
+    refused(tmp_path, tmp_path / "out2", "1 of 12 images show nothing of the object", "003.png")
 
 
 def test_alpha_in_files_beside_the_pictures(tmp_path):

@@ -67,9 +67,11 @@ class _Import:
         self._leave_out([f.mask for f in self.frames if f.mask and not f.mask.is_file()], "do not exist")
         looks = list(pool.map(self._look, self.frames))
         self.color = self._background(looks)
-        self._leave_out([f.file for f, look in zip(self.frames, looks) if look.empty], "show nothing of the object")
-        looks = [look for look in looks if not look.empty]
-        self.lenses = [look.lens for look in looks]
+        shown = list(pool.map(lambda frame: bool(self._picture(frame)[..., 3].any()), self.frames))
+        self._leave_out(
+            [f.file for f, any_shown in zip(self.frames, shown) if not any_shown], "show nothing of the object"
+        )
+        self.lenses = [look.lens for look, any_shown in zip(looks, shown) if any_shown]
         self.pinhole = self._common_pinhole()
         up = (
             up_direction(np.stack([f.pose for f in self.frames]))
@@ -100,10 +102,7 @@ class _Import:
         """What has to be known of a frame's picture before it is decided how the pictures change."""
         rgba = read_rgba(frame.file)
         height, width = rgba.shape[:2]
-        alpha = rgba[..., 3]
-        return _Look(
-            frame.lens(width, height), bool(alpha.min() < 255), not alpha.any(), border_shares(rgba, frame.file)
-        )
+        return _Look(frame.lens(width, height), bool(rgba[..., 3].min() < 255), border_shares(rgba, frame.file))
 
     def _background(self, looks):
         """The color of the background that becomes transparent, None where alpha says what is the object."""
@@ -226,11 +225,10 @@ class _Import:
 
 @dataclasses.dataclass(frozen=True)
 class _Look:
-    """Of a picture: its Lens, whether some of it or all of it is transparent, and its border_shares."""
+    """Of a picture: its Lens, whether some of it is transparent, and its border_shares."""
 
     lens: Lens
     translucent: bool
-    empty: bool
     border: tuple
 
 
