@@ -78,7 +78,8 @@ ROOMS = {
     "report": Room(
         {"common", "views", "evaluation"},
         {"numpy", "imageio", "flip_evaluator", "jinja2", "markupsafe", "safetensors", *SURFACE},
-        programs={"summary", "gallery", "status", "verify"},
+        optional={"matplotlib"},
+        programs={"summary", "gallery", "status", "verify", "plots"},
     ),
     "workflow": Room(
         {"common"}, {"numpy", "yaml", "snakemake", "snakemake_interface_logger_plugins"}, programs={"launch"}
