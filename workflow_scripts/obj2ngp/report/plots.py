@@ -101,7 +101,8 @@ def _categories(pyplot, rows):
 
 def _training(pyplot, results, names):
     """PSNR of the training pixels over time: the median object and the middle half of them; None without logs."""
-    curves = [curve for name in names[:: -(-len(names) // MOST_LOGS)] if len(curve := _curve(results / name))]
+    curves = [_curve(results / name) for name in names[:: -(-len(names) // MOST_LOGS)]]
+    curves = [curve for curve in curves if len(curve)]
     if not curves:
         return None
     seconds = np.geomspace(max(min(c[0, 0] for c in curves), 1e-3), max(c[-1, 0] for c in curves), POINTS)

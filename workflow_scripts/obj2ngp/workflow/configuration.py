@@ -49,7 +49,7 @@ class Project:
         1e6,
     )
     jobs_per_gpu: int = setting(
-        3, "jobs that share a graphics card: they compute in turn, while others of them read, encode and write", 1, 16
+        5, "jobs that share a graphics card: they compute in turn, while others of them read, encode and write", 1, 16
     )
     pack: Optional[bool] = setting(
         None,
