@@ -5,7 +5,7 @@ export PYTHON ?=
 WORKFLOW := .venv/installed
 BLENDER := .venv-blender/installed
 
-.PHONY: help demo check test test-slurm test-blenders lint docs hashes lock
+.PHONY: help demo check test test-slurm test-blenders lint docs hashes lock fuzz
 .DELETE_ON_ERROR:
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test           run the tests (as root, installs Chromium and SLURM for those that need them)"
 	@echo "make test-slurm     run the workflow on a one-node SLURM (installs slurm-wlm as root)"
 	@echo "make test-blenders  render with the other supported versions of Blender"
+	@echo "make fuzz           feed the readers what a fuzzer makes of good files, for an hour"
 	@echo "make lint           check the workflow, the format and the types"
 	@echo "make docs           write the configuration's schema and tables, and build the documentation's pages"
 	@echo "make hashes         say that changed programs give the results that they gave"
@@ -39,6 +40,13 @@ test-slurm: $(WORKFLOW) $(BLENDER)
 
 test-blenders: $(WORKFLOW) $(BLENDER)
 	.venv/bin/python -m pytest -m blenders
+
+fuzz:
+	python=$$(setup/find_python.sh 3.11 3.12 3.13) && "$$python" -m venv .venv-fuzz
+	.venv-fuzz/bin/pip install --quiet atheris==3.0.0 numpy==2.4.6 imageio==2.38.1 pillow==13.0.0
+	for target in obj mtl transforms model; do \
+	    .venv-fuzz/bin/python tests/fuzz.py $$target -max_total_time=900 || exit 1; \
+	done
 
 lint: $(WORKFLOW)
 	.venv/bin/python -m pytest tests/test_style.py
