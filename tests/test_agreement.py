@@ -25,7 +25,7 @@ from obj2ngp.workflow.configuration import Resolved
 NETWORK = {"levels": 2, "table_log2": 8, "finest_resolution": 64}  # one for all: kernels are compiled for a shape
 SMALL = {
     **{"steps": 30, "samples_per_step": 4096, "cells_per_update": 2048, "resolution": 32},
-    **{"frames": 3, "size": 24, "supersampling": 2},
+    **{"march_steps": 512, "frames": 2, "size": 16, "supersampling": 2},
 }
 
 
