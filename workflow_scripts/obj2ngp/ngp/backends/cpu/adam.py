@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from .hashing import jit
+from .compiling import jit
 from .threads import share_out
 
 PART = 1 << 14  # entries

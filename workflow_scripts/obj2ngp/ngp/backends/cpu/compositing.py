@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from ..base import MIN_TRANSMITTANCE
-from .hashing import jit
+from .compiling import jit
 from .threads import share_out
 
 PART = 1024  # rays

@@ -10,7 +10,7 @@ import functools
 import numpy as np
 
 from ...field import HASH_PRIMES
-from .hashing import jit
+from .compiling import jit
 from .threads import share_out
 
 TILE = 64  # samples

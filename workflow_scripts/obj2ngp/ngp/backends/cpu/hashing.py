@@ -1,12 +1,8 @@
-"""Random numbers by hashing, as `ngp.backends.base` describes, and how this backend's kernels are compiled.
+"""Random numbers by hashing, as `ngp.backends.base` describes."""
 
-Numba's cache of a compiled kernel looks at the kernel's own file, not at what that imports.
-"""
-
-import numba
 import numpy as np
 
-jit = numba.njit(nogil=True, fastmath={"contract", "arcp", "nsz"}, cache=True)
+from .compiling import jit
 
 MASK = np.uint64(0xFFFFFFFF)
 TO_UNIT = np.float32(2.0**-24)

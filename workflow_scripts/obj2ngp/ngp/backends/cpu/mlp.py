@@ -9,7 +9,7 @@ Colours are evaluated only for the samples that samples.alive lists, and gradien
 import torch
 
 from ...field import MAX_LOG_DENSITY
-from .hashing import jit
+from .compiling import jit
 from .threads import share_out
 
 PART = 2048  # samples: what a layer makes of them fits a core's cache

@@ -5,7 +5,8 @@ import math
 import torch
 
 from ..base import MIN_TRANSMITTANCE, SEEN_DEPTH, STREAM_CELL, keep_dense_cells
-from .hashing import jit, pcg4d, unit
+from .compiling import jit
+from .hashing import pcg4d, unit
 from .threads import share_out
 
 RAYS, CELLS = 1024, 2048  # of a part

@@ -9,7 +9,8 @@ import math
 import numpy as np
 
 from ..base import STREAM_BACKGROUND, STREAM_PIXEL, rays_to_draw
-from .hashing import jit, pcg4d, unit
+from .compiling import jit
+from .hashing import pcg4d, unit
 from .threads import share_out
 
 PART = 1024  # rays

@@ -13,7 +13,7 @@ from ...buffers import Samples
 from ...depth import HALF, OPAQUE
 from ..base import MIN_TRANSMITTANCE
 from . import encoding, mlp
-from .hashing import jit
+from .compiling import jit
 from .rays import cells_of, cube_interval, next_sample
 from .threads import share_out
 

@@ -1,0 +1,79 @@
+"""The cpu backend's kernels: all compiled by an installation, kept where that is possible, never a stale one."""
+
+import importlib
+import pkgutil
+import shutil
+
+import numba
+import pytest
+
+from obj2ngp.ngp.backends import cpu
+from obj2ngp.ngp.backends.cpu import compiling, install
+from obj2ngp.ngp.backends.cpu.encoding import encoding_kernels
+
+
+def test_an_installation_compiles_every_kernel():
+    install.main()
+    modules = [
+        importlib.import_module(f"{cpu.__name__}.{module.name}") for module in pkgutil.iter_modules(cpu.__path__)
+    ]
+    kernels = {
+        value
+        for module in modules
+        for value in vars(module).values()
+        if isinstance(value, numba.core.registry.CPUDispatcher)
+    }
+    kernels.update(encoding_kernels(2))
+    assert len(kernels) > 20
+    inlined = {name for name in kernels if not name.signatures}
+    assert not inlined, inlined
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """A copy of the backend's files in a package of its own; the user's cache lies beside it."""
+    package = tmp_path / "ngp" / "backends" / "cpu"
+    shutil.copytree(compiling.FOLDER, package, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("field.py", "depth.py", "backends/base.py"):
+        shutil.copy(compiling.FOLDER.parents[1] / name, tmp_path / "ngp" / name)
+    monkeypatch.setattr(compiling, "FOLDER", package)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    compiling.cache_folder.cache_clear()
+    yield package, tmp_path / "cache"
+    compiling.cache_folder.cache_clear()
+
+
+@pytest.mark.parametrize("changed", ["hashing.py", "../base.py", "../../field.py", "new.py"])
+def test_what_kernels_are_made_of_decides_where_they_are_kept(folders, changed):
+    package, _ = folders
+    before = compiling.cache_folder()
+    assert before.startswith(str(package / "__pycache__"))
+    with open(package / changed, "a") as file:
+        file.write("# another\n")
+    compiling.cache_folder.cache_clear()
+    assert compiling.cache_folder() != before
+
+
+def test_where_the_checkout_cannot_be_written_the_user_s_cache_is_taken(folders):
+    package, cache = folders
+    (package / "__pycache__").write_text("in the way")
+    assert compiling.cache_folder().startswith(str(cache / "obj2ngp"))
+    kernel = compiling.jit(double)
+    assert kernel(21) == 42 and list(cache.rglob("*.nbi")) and numba.config.CACHE_DIR == ""
+
+
+def test_where_nothing_can_be_written_kernels_are_kept_nowhere(folders):
+    package, cache = folders
+    (package / "__pycache__").write_text("in the way"), cache.write_text("in the way")
+    assert compiling.cache_folder() is None
+    assert compiling.jit(double)(21) == 42
+
+
+def test_a_folder_that_the_environment_names_is_kept_to(folders, tmp_path, monkeypatch):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "named"))
+    assert compiling.cache_folder().startswith(str(tmp_path / "named"))
+
+
+def double(x):
+    return 2 * x

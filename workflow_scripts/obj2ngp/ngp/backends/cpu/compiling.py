@@ -1,0 +1,55 @@
+"""How this backend's kernels are compiled, and where they are kept.
+
+An installation ends with `cpu.install`, which compiles them, so that no object waits for it. Numba looks only at a
+kernel's own file to tell whether what it kept is of use, not at the kernels of other files that are part of it. So they
+are kept under a hash of all files that they are made of: beside these where that can be written, else in the user's
+cache. Where neither can, they are kept nowhere.
+"""
+
+import functools
+import hashlib
+import os
+from pathlib import Path
+
+import numba
+
+OPTIONS = dict(nogil=True, fastmath={"contract", "arcp", "nsz"})
+SOURCES = ("*.py", "../base.py", "../../field.py", "../../depth.py")  # whose code or constants kernels are made of
+FOLDER = Path(__file__).resolve().parent
+
+
+def jit(function):
+    """The compiled kernel of `function`, kept from one process to the next."""
+    folder = cache_folder()
+    if folder is None:
+        return numba.njit(**OPTIONS)(function)
+    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, folder
+    try:
+        return numba.njit(cache=True, **OPTIONS)(function)
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+@functools.lru_cache(maxsize=None)
+def cache_folder():
+    """The folder for compiled kernels, made where it is missing; None if none can be."""
+    user = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    places = [numba.config.CACHE_DIR] if numba.config.CACHE_DIR else [str(FOLDER / "__pycache__"), user + "/obj2ngp"]
+    for place in places:
+        folder = os.path.join(place, "kernels-" + source_hash())
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    return None
+
+
+def source_hash():
+    """Sixteen hexadecimal digits that follow from what the kernels are made of."""
+    files = sorted(path for pattern in SOURCES for path in FOLDER.glob(pattern))
+    content = hashlib.sha256()
+    for path in files:
+        content.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return content.hexdigest()[:16]
