@@ -7,8 +7,9 @@ import shutil
 import numba
 import pytest
 
+from obj2ngp.ngp import install
 from obj2ngp.ngp.backends import cpu
-from obj2ngp.ngp.backends.cpu import compiling, install
+from obj2ngp.ngp.backends.cpu import compiling
 from obj2ngp.ngp.backends.cpu.encoding import encoding_kernels
 
 

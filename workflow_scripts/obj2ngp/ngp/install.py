@@ -1,4 +1,4 @@
-"""Compiles the kernels of this backend, so that no object waits: python -m obj2ngp.ngp.backends.cpu.install"""
+"""Compiles the kernels of the cpu backend, so that no object waits for them: python -m obj2ngp.ngp.install"""
 
 import tempfile
 from pathlib import Path
@@ -8,11 +8,11 @@ import numpy as np
 from obj2ngp.common.cameras import orbit_pose
 from obj2ngp.views.posed_images import PosedImages
 
-from ...config import resolve
-from ...model_file import load_model, save_model
-from ...rendering import Renderer
-from ...training import TrainingRun, steps
-from . import Backend
+from .backends.cpu import Backend
+from .config import resolve
+from .model_file import load_model, save_model
+from .rendering import Renderer
+from .training import TrainingRun, steps
 
 
 def main():
