@@ -1,9 +1,9 @@
 """How this backend's kernels are compiled, and where they are kept.
 
-An installation ends with `obj2ngp.ngp.install`, which compiles them, so that no object waits for it. Numba looks only at a
-kernel's own file to tell whether what it kept is of use, not at the kernels of other files that are part of it. So they
-are kept under a hash of all files that they are made of: beside these where that can be written, else in the user's
-cache. Where neither can, they are kept nowhere.
+An installation ends with `obj2ngp.ngp.install`, which compiles them, so that no object waits for it. Numba looks only
+at a kernel's own file to tell whether what it kept is of use, not at the kernels of other files that are part of it. So
+they are kept under a hash of all files that they are made of: beside these where that can be written, else in the
+user's cache. Where neither can, they are kept nowhere.
 """
 
 import functools
