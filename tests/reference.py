@@ -164,6 +164,15 @@ def composite(density, rgb, t, background, step_size):
     return (weight[:, None] * rgb).sum(0) + left * background, left, (weight * t).sum()
 
 
+def distortion(density, t, step_size):
+    """Distortion of one ray (Barron et al. 2022, equation 15), samples (n,) front to back."""
+    seen = visible(density, step_size)
+    thickness = density * step_size * seen
+    weight = (thickness - thickness.cumsum(0)).exp() * (1 - (-thickness).exp())
+    apart = (t[:, None] - t[None]).abs()
+    return (weight[:, None] * weight[None] * apart).sum() + step_size / 3 * (weight**2).sum()
+
+
 def huber(residual, threshold):
     """Huber loss, scaled so that its slope far out is one."""
     size = residual.abs()

@@ -157,7 +157,7 @@ class Scene:
 
     def backward(self):
         """The loss and the gradients of the field, after `forward`."""
-        self.stages.composite_loss(self.rays, self.samples, STEP_SIZE, 0.05)
+        self.stages.composite_loss(self.rays, self.samples, STEP_SIZE, 0.05, 0.0)
         self.stages.evaluate_backward(self.rays, self.samples)
         self.stages.encode_backward(self.samples)
 

@@ -134,22 +134,22 @@ def test_gradients_stop_behind_termination(backend):
     density, rgb = [0.1, opaque, 1.0, 1.0], [[0.5, 0.5, 0.5]] * 4
     scene = samples_by_hand(backend, density, rgb, [1.0, 0.0, 0.0])
     scene.samples.d_density.fill_(7.0), scene.samples.d_rgb.fill_(7.0)
-    scene.stages.composite_loss(scene.rays, scene.samples, STEP_SIZE, 0.05)
+    scene.stages.composite_loss(scene.rays, scene.samples, STEP_SIZE, 0.05, 0.0)
     assert (scene.samples.d_density[5:7] != 0).all() and (scene.samples.d_rgb[5:7] != 0).all()
     assert not scene.samples.d_density[7:9].any() and not scene.samples.d_rgb[7:9].any()
     assert float(scene.rays.transmittance[1]) < 1e-4
 
 
-@pytest.mark.parametrize("edge", [1, 2])
+@pytest.mark.parametrize("edge, distortion", [(1, 0.0), (1, 2.0), (2, 0.5)])
 @pytest.mark.parametrize("capacity", [1280, 300], ids=["fits", "overflows"])
-def test_compositing_and_loss_gradients(backend, capacity, edge):
+def test_compositing_and_loss_gradients(backend, capacity, edge, distortion):
     scene = Scene(backend, capacity=capacity)
     scene.rays.supersampling = edge
     scene.stages.march(scene.rays, scene.grid, scene.samples, STEP_SIZE)
     generator = torch.Generator().manual_seed(5)
     scene.samples.density.copy_(torch.exp(3 * torch.randn(capacity, generator=generator)))
     scene.samples.rgb.copy_(torch.rand(capacity, 3, generator=generator))
-    scene.stages.composite_loss(scene.rays, scene.samples, STEP_SIZE, 0.05)
+    scene.stages.composite_loss(scene.rays, scene.samples, STEP_SIZE, 0.05, distortion)
     rays, samples, slices = scene.rays, scene.samples, scene.ray_slices()
     active = int(rays.active)
     density = samples.density.cpu().double().requires_grad_()
@@ -161,7 +161,9 @@ def test_compositing_and_loss_gradients(backend, capacity, edge):
     ]
     color, left, depth = (torch.stack(values) for values in zip(*results, strict=True))
     loss = reference.pixel_loss(color, target, rays.count.cpu(), edge, 0.05)
-    (loss.sum() / active * backend.LOSS_SCALE).backward()
+    whole = rays.count[:active].cpu().view(-1, edge**2).ge(0).all(1).repeat_interleave(edge**2)
+    spread = torch.stack([reference.distortion(density[s], t[s], STEP_SIZE) for s in slices]) * whole
+    ((loss.sum() + distortion * spread.sum()) / active * backend.LOSS_SCALE).backward()
     assert_near(rays.color[:active], color, 1e-5, "colour")
     assert_near(rays.transmittance[:active], left, 1e-4, "transmittance")
     assert_near(rays.depth[:active], depth, 1e-5, "depth")

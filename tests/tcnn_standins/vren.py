@@ -187,17 +187,20 @@ def composite_train_bw(
         checked.tensor(name, value, shape, torch.float32)
     if bool((rays_a[:, 1] + rays_a[:, 2] < 1).any()):
         raise RuntimeError("the sample before a ray's end is read, and there is none")
-    if bool(dL_dws.any()):
-        raise NotImplementedError("gradients of the weights")
     front, d_sigmas, d_rgbs = torch.zeros_like(rgb), torch.zeros_like(sigmas), torch.zeros_like(rgbs)
-    front_depth = torch.zeros_like(depth)
+    front_depth, front_ws, all_ws = (torch.zeros_like(depth) for _ in range(3))
+    for ray, s, weight, _ in _walk(sigmas, deltas, rays_a, T_threshold):
+        all_ws[ray] += weight * dL_dws[s]
     for ray, s, weight, left in _walk(sigmas, deltas, rays_a, T_threshold):
         front[ray] += weight[:, None] * rgbs[s]
         front_depth[ray] += weight * ts[s]
+        front_ws[ray] += weight * dL_dws[s]
         d_rgbs[s] = dL_drgb[ray] * weight[:, None]
         d_sigmas[s] = deltas[s] * (
             (dL_drgb[ray] * (rgbs[s] * left[:, None] - (rgb[ray] - front[ray]))).sum(1)
             + dL_dopacity[ray] * (1 - opacity[ray])
             + dL_ddepth[ray] * (ts[s] * left - (depth[ray] - front_depth[ray]))
+            + dL_dws[s] * left
+            - (all_ws[ray] - front_ws[ray])
         )
     return d_sigmas, d_rgbs

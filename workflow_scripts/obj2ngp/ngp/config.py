@@ -116,6 +116,7 @@ class TrainConfig:
     beta2: float = _auto(0.99, "Adam's decay of the second moment", 0.9, 0.9999)
     weight_decay: float = _auto(0.0, "L2 regularisation of the MLPs' weights", 0.0, 1.0)
     huber: float = _auto(0.05, "residual at which the loss turns from quadratic to linear", 1e-4, 10.0)
+    distortion: float = _auto(0.0, "weight of the loss that pulls the samples of a ray together", 0.0, 10.0)
     network: NetworkConfig = NetworkConfig()
     occupancy: OccupancyConfig = OccupancyConfig()
 

@@ -62,7 +62,7 @@ class Workspace:
         backend.march(rays, self.grid, samples, step_size)
         backend.encode(samples)
         backend.evaluate(rays, samples, step_size)
-        backend.composite_loss(rays, samples, step_size, self.config.huber)
+        backend.composite_loss(rays, samples, step_size, self.config.huber, self.config.distortion)
         backend.mark_seen(rays, samples, self.grid, self.clock, step_size)
         backend.evaluate_backward(rays, samples)
         backend.encode_backward(samples)

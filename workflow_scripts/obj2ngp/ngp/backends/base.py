@@ -96,8 +96,16 @@ class Backend:
         rays.depth[: int(rays.active)] = median_distance(rays, samples, step_size)
         return True
 
-    def composite_loss(self, rays, samples, step_size, huber):
+    def composite_loss(self, rays, samples, step_size, huber, distortion):
         """What `composite` writes, rays.loss, and its gradient at the samples: samples.d_density, d_rgb.
+
+        The gradient is that of the mean of rays.loss, which is the Huber loss of the pixels, and `distortion` times the
+        mean over the rays of
+
+            sum_jk w_j w_k |t_j - t_k| + step_size / 3 sum_k w_k^2
+
+        how far the weights w of its samples lie apart (Barron et al. 2022, equation 15). Rays of a pixel that lacks a
+        ray count in neither.
 
         From here on samples.alive lists the samples with a gradient: at least those that light reaches.
         """

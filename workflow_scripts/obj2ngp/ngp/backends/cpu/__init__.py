@@ -60,8 +60,8 @@ class Backend(base.Backend):
         rendering.render(self.tracers, self.field, rays, grid, step_size)
         return True
 
-    def composite_loss(self, rays, samples, step_size, huber):
-        compositing.composite_loss(rays, samples, step_size, huber)
+    def composite_loss(self, rays, samples, step_size, huber, distortion):
+        compositing.composite_loss(rays, samples, step_size, huber, distortion)
 
     def mark_seen(self, rays, samples, grid, clock, step_size):
         occupancy.mark_seen(rays, samples, grid, clock, step_size)

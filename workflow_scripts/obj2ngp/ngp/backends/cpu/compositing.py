@@ -77,14 +77,59 @@ def composite(rays, samples, step_size):
     share_out(lambda begin, end: composite_kernel(begin=begin, end=end, **arrays), int(rays.active), PART)
 
 
+@numba.njit(inline="always")
+def distortion_slope(weight, t, weight_before, depth_before, weight_all, depth_all, step_size):
+    """d distortion / d w_k of a ray, whose other samples lie on two sides of sample k: see Backend.composite_loss.
+
+    2 sum_j w_j |t_k - t_j| + 2/3 step_size w_k, where sums of w and w t in front and in all give both sides' sums.
+    """
+    weight_behind, depth_behind = weight_all - weight_before - weight, depth_all - depth_before - weight * t
+    apart = t * (weight_before - weight_behind) - (depth_before - depth_behind)
+    return 2 * apart + np.float32(2 / 3) * step_size * weight
+
+
+@numba.njit(inline="always")
+def twice_distortion(first, count, density, t, step_size):
+    """sum_k w_k d distortion / d w_k of a ray's samples: the distortion is a form of second degree."""
+    left, weight_before, depth_before = np.float32(1.0), np.float32(0.0), np.float32(0.0)
+    total = np.float32(0.0)
+    for s in range(first, first + count):
+        if left < MIN_TRANSMITTANCE:
+            break
+        after = left * math.exp(-density[s] * step_size)
+        weight = left - after
+        total += weight * (4 * (t[s] * weight_before - depth_before) + np.float32(2 / 3) * step_size * weight)
+        weight_before, depth_before, left = weight_before + weight, depth_before + weight * t[s], after
+    return total
+
+
 @jit
 def loss_gradient_kernel(
-    begin, end, active, first, count, density, rgb, color, target, step_size, huber, pixel_rays, loss, d_density, d_rgb
+    begin,
+    end,
+    active,
+    first,
+    count,
+    density,
+    rgb,
+    t,
+    color,
+    transmittance,
+    depth,
+    target,
+    step_size,
+    huber,
+    distortion,
+    pixel_rays,
+    loss,
+    d_density,
+    d_rgb,
 ):
-    """Huber loss of the pixels, each the mean of `pixel_rays` rays, and its gradient at every sample.
+    """Huber loss of the pixels, each the mean of `pixel_rays` rays; its and the distortion's gradient at every sample.
 
     d colour / d density_k = step_size * (T_{k+1} c_k - sum_{j>k} w_j c_j - T_N background): Max 1995, as used by
-    Müller et al. 2022. The sum is the final colour less what lies in front.
+    Müller et al. 2022. The sum is the final colour less what lies in front. The distortion's slopes d / d w_k take the
+    place of colours without a background.
     """
     norm = np.float32(1.0) / (3 * max(active, 1))
     d_color, rest = np.empty(3, np.float32), np.empty(3, np.float32)
@@ -102,9 +147,11 @@ def loss_gradient_kernel(
             if whole:
                 loss[i] += (0.5 * size * size / huber if size < huber else size - 0.5 * huber) / 3
                 d_color[a] = norm * min(max(residual / huber, np.float32(-1.0)), np.float32(1.0))
-        left = np.float32(1.0)
+        left, weight_before, depth_before = np.float32(1.0), np.float32(0.0), np.float32(0.0)
         for a in range(3):
             rest[a] = color[i, a]
+        d_distortion = distortion / max(active, 1) if whole else np.float32(0.0)
+        behind = twice_distortion(first[i], count[i], density, t, step_size) if d_distortion > 0 else np.float32(0.0)
         for s in range(first[i], first[i] + count[i]):
             if left < MIN_TRANSMITTANCE:
                 d_density[s] = 0
@@ -118,11 +165,18 @@ def loss_gradient_kernel(
                 rest[a] -= weight * rgb[s, a]
                 total += d_color[a] * (after * rgb[s, a] - rest[a])
                 d_rgb[s, a] = weight * d_color[a]
+            if d_distortion > 0:
+                slope = distortion_slope(
+                    weight, t[s], weight_before, depth_before, 1 - transmittance[i], depth[i], step_size
+                )
+                behind -= weight * slope
+                total += d_distortion * (after * slope - behind)
+                weight_before, depth_before = weight_before + weight, depth_before + weight * t[s]
             d_density[s] = step_size * total
             left = after
 
 
-def composite_loss(rays, samples, step_size, huber):
+def composite_loss(rays, samples, step_size, huber, distortion):
     """See Backend.composite_loss."""
     composite(rays, samples, step_size)
     active = int(rays.active)
@@ -133,10 +187,14 @@ def composite_loss(rays, samples, step_size, huber):
         count=rays.count.numpy(),
         density=samples.density.numpy(),
         rgb=samples.rgb.numpy(),
+        t=samples.t.numpy(),
         color=rays.color.numpy(),
+        transmittance=rays.transmittance.numpy(),
+        depth=rays.depth.numpy(),
         target=rays.target.numpy(),
         step_size=step_size,
         huber=huber,
+        distortion=np.float32(distortion),
         pixel_rays=rays.supersampling**2,
         loss=rays.loss.numpy(),
         d_density=samples.d_density.numpy(),

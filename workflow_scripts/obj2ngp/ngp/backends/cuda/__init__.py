@@ -105,8 +105,9 @@ class Backend(base.Backend):
     def composite(self, rays, samples, step_size):
         compositing.composite(rays, samples, step_size, self.processors)
 
-    def composite_loss(self, rays, samples, step_size, huber):
-        compositing.composite_loss(rays, samples, step_size, huber, self.LOSS_SCALE, self.processors)
+    def composite_loss(self, rays, samples, step_size, huber, distortion):
+        scale, processors = self.LOSS_SCALE, self.processors
+        compositing.composite_loss(rays, samples, step_size, huber, distortion, scale, processors)
 
     def mark_seen(self, rays, samples, grid, clock, step_size):
         occupancy.mark_seen(rays, samples, grid, clock, step_size, self.processors)

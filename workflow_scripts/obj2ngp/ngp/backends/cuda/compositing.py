@@ -178,6 +178,31 @@ def huber_slope(residual, threshold):
 
 
 @triton.jit
+def sums_in_front(weight, t, weight_before, depth_before):
+    """Sums of w and of w t of the samples in front of each (RAYS, STEPS), given those of the tiles before (RAYS,)."""
+    depth = weight * t
+    return weight_before[:, None] + tl.cumsum(weight, 1) - weight, depth_before[:, None] + tl.cumsum(depth, 1) - depth
+
+
+@triton.jit
+def twice_distortion(density_ptr, t_ptr, first, count, step_size, RAYS: tl.constexpr, STEPS: tl.constexpr):
+    """sum_k w_k d distortion / d w_k of RAYS rays, and their sums of w and w t; see Backend.composite_loss."""
+    total, passed = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.float32)
+    weight_sum, depth_sum = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.float32)
+    for done in range(0, tl.max(count, 0), STEPS):
+        sample, exists, lit, thickness, before = load_samples(density_ptr, first, count, done, passed, step_size, STEPS)
+        weight = tl.where(lit, before * (1.0 - tl.exp(-thickness)), 0.0)
+        t = tl.load(t_ptr + sample, mask=lit, other=0.0)
+        weight_before, depth_before = sums_in_front(weight, t, weight_sum, depth_sum)
+        term = 4.0 * (t * weight_before - depth_before) + 0.6666667 * step_size * weight
+        total += tl.sum(weight * term, 1)
+        weight_sum += tl.sum(weight, 1)
+        depth_sum += tl.sum(weight * t, 1)
+        passed += tl.sum(thickness, 1)
+    return total, weight_sum, depth_sum
+
+
+@triton.jit
 def composite_loss_kernel(
     active_ptr,
     first_ptr,
@@ -189,6 +214,7 @@ def composite_loss_kernel(
     target_ptr,
     step_size,
     threshold,
+    distortion,
     loss_scale,
     color_ptr,
     transmittance_ptr,
@@ -199,10 +225,15 @@ def composite_loss_kernel(
     alive_ptr,
     alive_count_ptr,
     PIXEL_RAYS: tl.constexpr,
+    DISTORTION: tl.constexpr,
     RAYS: tl.constexpr,
     STEPS: tl.constexpr,
 ):
     """What `composite_kernel` writes, the loss (R,), its gradients, and the list of the samples that have one.
+
+    DISTORTION tells whether `distortion` is not 0. Its slopes d / d w_k, 2 sum_j w_j |t_k - t_j| + 2/3 step_size w_k,
+    take the place of colours in the gradient below, where there is no background; sums of w and w t in front of a
+    sample, and in all, give those on both sides of it.
 
     A pixel is the mean of PIXEL_RAYS rays, and has no loss if one of them found no room.
 
@@ -248,6 +279,11 @@ def composite_loss_kernel(
         if total > 0:
             listed += tl.atomic_add(alive_count_ptr, total, sem="relaxed")
         passed, in_front = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.float32)
+        if DISTORTION:
+            d_distortion = tl.where(whole_pixel, loss_scale * distortion / active.to(tl.float32), 0.0)[:, None]
+            twice, weight_all, depth_all = twice_distortion(density_ptr, t_ptr, first, count, step_size, RAYS, STEPS)
+            weight_sum, depth_sum = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.float32)
+            spread = tl.zeros((RAYS,), tl.float32)
         for done in range(0, tl.max(count, 0), STEPS):
             sample, exists, lit, thickness, before = load_samples(
                 density_ptr, first, count, done, passed, step_size, STEPS
@@ -257,7 +293,19 @@ def composite_loss_kernel(
             rgb = load_vector(rgb_ptr, sample, lit)
             product = d_red * rgb[0] + d_green * rgb[1] + d_blue * rgb[2]
             behind = whole - in_front[:, None] - tl.cumsum(weight * product, 1)
-            d_density = tl.where(lit, step_size * (after * product - behind), 0.0)
+            slope = after * product - behind
+            if DISTORTION:
+                t = tl.load(t_ptr + sample, mask=lit, other=0.0)
+                weight_before, depth_before = sums_in_front(weight, t, weight_sum, depth_sum)
+                apart = t * (2.0 * weight_before + weight - weight_all[:, None])
+                apart -= 2.0 * depth_before + weight * t - depth_all[:, None]
+                pull = 2.0 * apart + 0.6666667 * step_size * weight
+                spread_behind = (twice - spread)[:, None] - tl.cumsum(weight * pull, 1)
+                slope += d_distortion * (after * pull - spread_behind)
+                weight_sum += tl.sum(weight, 1)
+                depth_sum += tl.sum(weight * t, 1)
+                spread += tl.sum(weight * pull, 1)
+            d_density = tl.where(lit, step_size * slope, 0.0)
             tl.store(d_density_ptr + sample, d_density, mask=exists)
             store_vector(d_rgb_ptr, sample, weight * d_red, weight * d_green, weight * d_blue, exists)
             number = done + tl.arange(0, STEPS)[None, :]  # light reaches the first lit_count samples of a ray
@@ -266,12 +314,14 @@ def composite_loss_kernel(
             passed += tl.sum(thickness, 1)
 
 
-def composite_loss(rays, samples, step_size, huber, loss_scale, processors):
+def composite_loss(rays, samples, step_size, huber, distortion, loss_scale, processors):
     """See Backend.composite_loss."""
     samples.alive_count.zero_()
     composite_loss_kernel[programs_of_rays(rays, TRACE_RAYS, processors)](
         target_ptr=rays.target,
         threshold=huber,
+        distortion=distortion,
+        DISTORTION=distortion > 0,
         loss_scale=loss_scale,
         loss_ptr=rays.loss,
         d_density_ptr=samples.d_density,

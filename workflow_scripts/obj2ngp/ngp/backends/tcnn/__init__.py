@@ -80,8 +80,8 @@ class Backend(base.Backend):
     def composite(self, rays, samples, step_size):
         ray_stages.composite(rays, samples, step_size)
 
-    def composite_loss(self, rays, samples, step_size, huber):
-        ray_stages.composite_loss(rays, samples, step_size, huber, self.LOSS_SCALE)
+    def composite_loss(self, rays, samples, step_size, huber, distortion):
+        ray_stages.composite_loss(rays, samples, step_size, huber, distortion, self.LOSS_SCALE)
         # The graphs span all samples; those behind a ray's end have no gradient.
         samples.alive.copy_(self.every_sample)
         samples.alive_count.copy_(samples.count.clamp(max=samples.capacity))

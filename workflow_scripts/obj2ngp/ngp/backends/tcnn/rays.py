@@ -140,7 +140,26 @@ def _of_pixels(values, rays):
     return mean.expand(-1, pixel_rays, -1).reshape(values.shape)
 
 
-def composite_loss(rays, samples, step_size, huber, loss_scale):
+def distortion_slopes(weight, t, rays_a, step_size):
+    """(S,) float32: the derivatives of the rays' distortions by the weights, see Backend.composite_loss."""
+    first, count = rays_a[:, 1], rays_a[:, 2]
+    ray = torch.zeros(len(weight), dtype=torch.long, device=weight.device)
+    some = count > 0
+    ray[first[some]] = rays_a[some, 0]
+    ray = ray.cummax(0)[0]  # rays lie one after another
+    inside = torch.arange(len(weight), device=weight.device) < (first + count)[ray]
+    weight, t = torch.where(inside, weight, torch.zeros_like(weight)).double(), t.double()
+    slopes = []
+    for values in (weight, weight * t):
+        total = values.cumsum(0)  # over all rays: in double, since what lies in front of a ray is taken off again
+        before = total - values - (total - values)[first][ray]
+        whole = torch.zeros(len(rays_a), dtype=torch.double, device=weight.device).index_add_(0, ray, values)
+        slopes.append(2 * before + values - whole[ray])  # what lies in front, less what lies behind
+    apart = t * slopes[0] - slopes[1]
+    return (2 * apart + 2 / 3 * step_size * weight).float() * inside
+
+
+def composite_loss(rays, samples, step_size, huber, distortion, loss_scale):
     """See Backend.composite_loss."""
     (density, sample_rgb, delta, t, rays_a), (opacity, depth, rgb, weight) = _composite(rays, samples, step_size)
     index = torch.arange(rays.capacity, device=rays.count.device)
@@ -152,11 +171,16 @@ def composite_loss(rays, samples, step_size, huber, loss_scale):
 
     d_color = (residual / huber).clamp(-1, 1) * counted * (loss_scale / 3) / rays.active.clamp(min=1)
     d_opacity = -(d_color * rays.background).sum(1)
+    d_weight = torch.zeros_like(weight)
+    if distortion:
+        ray = samples.ray.long().clamp(0, rays.capacity - 1)
+        share = (counted[:, 0] * distortion * loss_scale / rays.active.clamp(min=1))[ray]
+        d_weight = share * distortion_slopes(weight, t, rays_a, step_size)
     d_density, d_rgb = vren.composite_train_bw(
         d_opacity,
         torch.zeros_like(depth),
         d_color,
-        torch.zeros_like(weight),
+        d_weight,
         density,
         sample_rgb,
         weight,
