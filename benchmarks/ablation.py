@@ -50,6 +50,11 @@ VARIANTS = {
     "2^16 samples": {"samples_per_step": 1 << 16},
     "2^18 samples": {"samples_per_step": 1 << 18},
     "grid 128": {"occupancy": {"resolution": 128}},
+    "no distortion loss": {"distortion": 0.0},
+    "distortion 0.01": {"distortion": 0.01},
+    "distortion 0.03": {"distortion": 0.03},
+    "distortion 0.1": {"distortion": 0.1},
+    "distortion 0.3": {"distortion": 0.3},
     "hidden cells kept": {"occupancy": {"memory": 1 << 30}},
 }
 
