@@ -27,7 +27,7 @@ from tcnn_scene import TRAINING, backend_on_standins, psnr_on_white
 from test_occupancy import test_an_occupancy_update_never_empties_the_grid, test_occupancy_update  # noqa: F401
 from test_rays import test_ray_count_adapts_to_the_sample_budget, test_rays  # noqa: F401
 from test_stages import (  # noqa: F401  (pytest runs them here with the fixture below)
-    test_a_step_with_a_gradient_that_is_no_number_is_skipped,
+    test_a_step_with_a_weight_s_gradient_that_is_no_number_is_skipped,
     test_a_step_without_samples,
     test_compositing_and_loss_gradients,
     test_compositing_by_hand,

@@ -77,7 +77,7 @@ def composite(rays, samples, step_size):
     share_out(lambda begin, end: composite_kernel(begin=begin, end=end, **arrays), int(rays.active), PART)
 
 
-@numba.njit(inline="always")
+@jit
 def distortion_slope(weight, t, weight_before, depth_before, weight_all, depth_all, step_size):
     """d distortion / d w_k of a ray, whose other samples lie on two sides of sample k: see Backend.composite_loss.
 
@@ -88,7 +88,7 @@ def distortion_slope(weight, t, weight_before, depth_before, weight_all, depth_a
     return 2 * apart + np.float32(2 / 3) * step_size * weight
 
 
-@numba.njit(inline="always")
+@jit
 def twice_distortion(first, count, density, t, step_size):
     """sum_k w_k d distortion / d w_k of a ray's samples: the distortion is a form of second degree."""
     left, weight_before, depth_before = np.float32(1.0), np.float32(0.0), np.float32(0.0)
