@@ -95,8 +95,8 @@ def best_level_set(density, images):
 
     Likeness is `silhouette_iou`; it rises and falls with the level, so that the search ends where it falls. Half,
     since rays at a silhouette's edge run along the surface, where they meet more of the density in front of it than
-    rays that meet it head on: there the car, the cabinet, the armchair and chair A had better F-scores (0.82 to 0.91 for
-    0.77 to 0.90), the demo's chair a worse one (0.89 for 0.90). Images without silhouettes leave the middle level.
+    rays that meet it head on: there the car, the cabinet, the armchair and chair A had better F-scores (0.82 to 0.91,
+    not 0.77 to 0.90), the demo's chair a worse one (0.89 for 0.90). Images without silhouettes leave the middle level.
     """
     rays = edge_rays(images)
     if not len(rays[0]):
