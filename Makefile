@@ -5,7 +5,7 @@ export PYTHON ?=
 WORKFLOW := .venv/installed
 BLENDER := .venv-blender/installed
 
-.PHONY: help demo check test test-slurm test-blenders lint docs hashes lock fuzz
+.PHONY: help demo check test test-slurm test-faults test-blenders lint docs hashes lock fuzz
 .DELETE_ON_ERROR:
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make check          run the tests that take a minute together"
 	@echo "make test           run the tests (as root, installs Chromium and SLURM for those that need them)"
 	@echo "make test-slurm     run the workflow on a one-node SLURM (installs slurm-wlm as root)"
+	@echo "make test-faults    harm small projects a hundred times: kill, fill, lose, swap; a plain rerun mends each"
 	@echo "make test-blenders  render with the other supported versions of Blender"
 	@echo "make fuzz           feed the readers what a fuzzer makes of good files, for an hour"
 	@echo "make lint           check the workflow, the format and the types"
@@ -37,6 +38,10 @@ test: $(WORKFLOW) $(BLENDER)
 test-slurm: $(WORKFLOW) $(BLENDER)
 	setup/system_packages.sh slurm-wlm munge
 	.venv/bin/python -m pytest -m slurm
+
+# The trials follow from the seed: make test-faults SEED=2
+test-faults: $(WORKFLOW) $(BLENDER)
+	.venv/bin/python tests/faults.py --trials 100 --seed $(or $(SEED),1)
 
 test-blenders: $(WORKFLOW) $(BLENDER)
 	.venv/bin/python -m pytest -m blenders

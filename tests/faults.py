@@ -38,17 +38,22 @@ class Outcome:
     """How a trial ended: `problem` in words, or None."""
 
     name: str
-    seed: int
     seconds: float = 0.0
     problem: str | None = None
     notes: list = field(default_factory=list)
 
 
+class Skipped(Exception):
+    """A trial that cannot be made on this machine; the message says why."""
+
+
 class Trial:
     """A project to harm, `random` to choose by, and what has to hold afterwards."""
 
-    def __init__(self, folder, finished, seed):
+    def __init__(self, folder, seed, finished=None, steps=STEPS, duration=0.0):
+        """`finished` is a project to copy, whose model has so many `steps`, made in `duration` seconds."""
         self.random, self.folder, self.finished = random.Random(seed), folder, finished
+        self.steps, self.duration = steps, duration
         self.notes = []
         self.project = None
         self.done = {}  # as from `records`: jobs that must not be done again
@@ -58,13 +63,18 @@ class Trial:
     def begin_fresh(self):
         """A project in which nothing is made yet."""
         self.project = Project.create(self.folder / "obj2ngp")
-        self.project.configure(**settings(self.random.random() < 0.5))
+        self.project.configure(**self.settings(self.random.random() < 0.5))
         self.project.add_cube("first")
 
     def begin_finished(self):
         """A copy of the finished project."""
         self.project = self.finished.copy(self.folder / "obj2ngp")
-        self.project.configure(**settings(self.random.random() < 0.5))
+        self.project.configure(**self.settings(self.random.random() < 0.5))
+
+    def settings(self, workers):
+        """The configuration, with workers or without."""
+        train = {**TINY["train"], "steps": self.steps}
+        return {**TINY, "train": train, "project": {"workers": workers, "worker_idle": 5}}
 
     # What may happen to it.
 
@@ -138,12 +148,6 @@ class Trial:
         assert not swept, f"left behind: {swept}"
 
 
-def settings(workers):
-    """The configuration of all trials."""
-    train = {**TINY["train"], "steps": STEPS}
-    return {**TINY, "train": train, "project": {"workers": workers, "worker_idle": 5}}
-
-
 def summary(root):
     """The rows of a project's summary without what varies."""
     with open(root / "results" / "summary.csv", newline="") as file:
@@ -167,7 +171,7 @@ def killed(trial, expected):
     notes = []
     for _ in range(trial.random.choice((1, 1, 2))):
         who, number = trial.random.choice(list(TARGETS)), trial.random.choice(SIGNALS)
-        moment = trial.random.uniform(1, 16)
+        moment = trial.random.uniform(0.05, 0.9) * trial.duration
         notes.append(f"{number.name} to {who} after {moment:.1f} s")
         trial.interrupt(TARGETS[who], number, moment)
     trial.remember()
@@ -178,17 +182,17 @@ def killed(trial, expected):
 def changed_and_back(trial, expected):
     """A setting is changed, the run with it killed, and the setting changed back."""
     trial.begin_finished()
-    config = settings(True)
+    config = trial.settings(True)
     change = trial.random.choice(
         [
             {"render": {**TINY["render"], "views": {"train": 3, "val": 1, "test": 3}}},
-            {"train": {**config["train"], "steps": STEPS + 100}},
+            {"train": {**config["train"], "steps": trial.steps + 100}},
             {"orbit": {"frames": 5, "size": 32}},
             {"test": {"supersampling": 1}},
         ]
     )
     trial.project.configure(**change)
-    trial.interrupt(trial.random.choice(([""], None)), signal.SIGKILL, trial.random.uniform(4, 14))
+    trial.interrupt(trial.random.choice(([""], None)), signal.SIGKILL, trial.random.uniform(0.2, 0.8) * trial.duration)
     for key in change:
         trial.project.configure(**{key: config.get(key, {})})
     trial.notes = [f"{key} changed and back" for key in change]
@@ -249,7 +253,9 @@ def full_disk(trial, expected):
     place.mkdir()
     if where == "temporary":
         size = trial.random.choice([0, 4, 40])
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={max(size, 4)}k", "tmpfs", place], check=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={max(size, 4)}k", "tmpfs", place]
+    if subprocess.run(mount, capture_output=True).returncode:
+        raise Skipped("no file system can be mounted here")
     try:
         code, output = trial.run(environment={"TMPDIR": str(place)} if where == "temporary" else None)
         trial.notes.append(f"exit code {code}")
@@ -286,7 +292,7 @@ def two_at_once(trial, expected):
     """A second Snakemake is started beside the first."""
     trial.begin_fresh()
     first = trial.start()
-    time.sleep(trial.random.uniform(0, 8))
+    time.sleep(trial.random.uniform(0, 0.6) * trial.duration)
     second = trial.start()
     second.communicate(timeout=600)
     first.communicate(timeout=600)
@@ -320,22 +326,23 @@ KINDS = {killed: 52, changed_and_back: 10, lost: 10, swapped: 6, full_disk: 10, 
 
 
 def finished_project(folder):
-    """A finished project, the summary of which all trials have to arrive at."""
-    trial = Trial(folder, None, 0)
+    """(a finished project, at whose summary all trials have to arrive; how many seconds it took)."""
+    trial = Trial(folder, 0)
     trial.begin_fresh()
+    begin = time.monotonic()
     code, output = trial.run()
     assert code == 0, output[-3000:]
-    return trial.project
+    return trial.project, time.monotonic() - begin
 
 
-def attempt(kind, seed, folder, finished, expected):
-    """The Outcome of one trial."""
-    begin, outcome = time.monotonic(), Outcome(kind.__name__, seed)
+def attempt(kind, trial, expected):
+    """The Outcome of one trial of a `kind`, in a folder that is made for it and removed if all is well."""
+    begin, outcome, folder = time.monotonic(), Outcome(kind.__name__), trial.folder
     folder.mkdir()
-    trial = Trial(folder, finished, seed)
-    trial.notes = outcome.notes
     try:
         kind(trial, expected)
+    except Skipped as reason:
+        trial.notes.append(f"skipped: {reason}")
     except (AssertionError, OSError, subprocess.SubprocessError) as error:
         outcome.problem = str(error) or repr(error)
     outcome.notes, outcome.seconds = trial.notes, time.monotonic() - begin
@@ -352,14 +359,15 @@ def main(argv):
     parser.add_argument("--first", type=int, default=0, help="leave out the trials before this one")
     options = parser.parse_args(argv)
     place = Path(tempfile.mkdtemp(prefix="obj2ngp-faults-"))
-    finished = finished_project(place)
+    finished, duration = finished_project(place)
+    print(f"a whole run takes {duration:.0f} s here", flush=True)
     expected = summary(finished.root)
     kinds = random.Random(options.seed).sample(list(KINDS), counts=KINDS.values(), k=sum(KINDS.values()))
     failed = 0
     for index in range(options.first, options.trials):
-        outcome = attempt(
-            kinds[index % len(kinds)], 1000 * options.seed + index, place / f"trial-{index}", finished, expected
-        )
+        seed = 1000 * options.seed + index
+        trial = Trial(place / f"trial-{index}", seed, finished, duration=duration)
+        outcome = attempt(kinds[index % len(kinds)], trial, expected)
         failed += outcome.problem is not None
         words = "ok" if outcome.problem is None else "FAILED: " + outcome.problem
         print(f"{index:3} {outcome.name} ({'; '.join(outcome.notes)}), {outcome.seconds:.0f} s: {words}", flush=True)

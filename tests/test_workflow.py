@@ -157,6 +157,18 @@ def test_results_are_the_same_wherever_project_programs_and_blender_lie(project,
     assert moved.planned("--set-resources", "train:mem_mb=9000", "--set-threads", "train=1", *blender) == set()
 
 
+def test_a_clone_may_lie_where_a_shell_would_take_its_path_apart(tmp_path):
+    """Its programs and scripts run, for a project elsewhere."""
+    clone = Project.create(tmp_path / "my tools" / "a$(touch ran)b; it's")
+    project = Project.create(tmp_path / "project")
+    project.add_cube("first")
+    targets = ["results/first/renders/transforms_val.json", "results/objects.tsv"]
+    run = clone.snakemake("--directory", str(project.root), *targets)
+    assert run.returncode == 0, run.stdout
+    assert all((project.root / target).exists() for target in targets)
+    assert not list(tmp_path.rglob("ran*"))
+
+
 @pytest.mark.parametrize(
     "changes, words",
     [
