@@ -139,6 +139,14 @@ def test_a_record_that_cannot_be_read_is_none(folder, text):
     assert stale(folder) is None and digest(folder / "nothing") is None
 
 
+def test_records_that_say_they_are_made_from_each_other_end(folder):
+    record = folder / "provenance" / "draw.json"
+    content = json.loads(record.read_text())
+    content["results"] = {"table.csv": digest(folder / "table.csv")}
+    record.write_text(json.dumps(content))
+    assert stale(folder) == "table.csv has changed" and stale(folder, "count") == "pictures has changed"
+
+
 def test_without_a_record_nothing_is_written(tmp_path):
     with recorded(argparse.Namespace(record=None, inputs=[tmp_path / "no"], outputs=[]), "draw", 1) as job:
         job.uses(tmp_path / "nothing")

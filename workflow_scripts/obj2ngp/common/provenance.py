@@ -248,6 +248,7 @@ class Provenance:
             record = read_record(os.path.join(self.folder, FOLDER, name)) if not name.startswith(".") else None
             if record is not None:
                 self.records[os.path.splitext(name)[0]] = record
+        self._outdated = {}
         self._makers = {path: job for job, record in self.records.items() for path in record["outputs"]}
 
     def maker(self, path):
@@ -279,18 +280,20 @@ class Provenance:
             return "has not ended" if may_run(record) else "was killed"
         return None if record["state"] == OK else f"stopped: {record.get('reason')}"
 
-    def outdated(self, job, seen=()):
+    def outdated(self, job):
         """Why the job's results are none, or are made from results that are no longer there; None where all is well.
 
-        By the records alone, however far down; `seen` are the jobs whose results are being looked at, further up.
+        By the records alone, however far down.
         """
-        problem = self.stopped(job)
-        if problem:
-            return problem
-        for path, used in self.records[job]["results"].items():
-            problem = self.misfit(path, used)
+        if job not in self._outdated:
+            self._outdated[job] = "is said to be made from itself"  # unless the lines below end
+            self._outdated[job] = self.stopped(job) or self._changed_input(self.records[job]["results"])
+        return self._outdated[job]
+
+    def _changed_input(self, results):
+        for path, used in results.items():
             maker = self.maker(path)
-            if problem or maker in (job, *seen) or (maker is not None and self.outdated(maker, (job, *seen))):
+            if self.misfit(path, used) or (maker is not None and self.outdated(maker)):
                 return f"{path} has changed"
         return None
 
