@@ -83,6 +83,9 @@ if "gpu" in workflow.global_resources:
 if GPUS and workflow.local_exec:
     workflow.register_resource("gpu", len(GPUS) * PROJECT.jobs_per_gpu)
 
+# It would have Blender write other colours.
+os.environ.pop("OCIO", None)
+
 # How launch.py runs a job, which changes no result.
 os.environ.update(
     {
@@ -131,7 +134,8 @@ def render_program():
         # Without an exit code of its own, Blender ends with 0 whatever happens in the program.
         options = ["-b", "--factory-startup", "--python-exit-code", "1", "-P"]
         return launched(program("render", "--", runner=[executable, *options]))
-    own = HOME / ".venv-blender" / "bin" / "python"
+    # Where it really lies: a `$` in the path of a link to it would spoil Blender's colours.
+    own = (HOME / ".venv-blender").resolve() / "bin" / "python"
     return launched(program("render", runner=[own if own.exists() else "python"]))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from gallery_page import read_gallery
 from obj2ngp.workflow.slices import Slices
-from workflow_project import AGGREGATES, OUTPUTS, ROOT, TINY, Project, job, jobs_in, jobs_of
+from workflow_project import AGGREGATES, CUBE, OUTPUTS, ROOT, TINY, Project, job, jobs_in, jobs_of
 
 pytestmark = pytest.mark.slow
 
@@ -281,3 +281,23 @@ def test_a_packed_project_keeps_no_account_of_its_own_and_sees_added_objects(tmp
     assert project.planned() == set()
     project.add_table(["chair", "car"])
     assert project.planned() == jobs_of("car") | AGGREGATES
+
+
+def test_blender_in_a_folder_that_would_spoil_its_colours_is_refused(tmp_path):
+    folder = tmp_path / "a$b"
+    folder.mkdir()
+    (folder / "venv").symlink_to(ROOT / ".venv-blender")
+    program = [folder / "venv/bin/python", ROOT / "workflow_scripts/render.py", "--object", "first", "--split", "val"]
+    (tmp_path / "first.obj").write_text(CUBE.format(name="first"))
+    files = ["--model", "first.obj", "--settings", "{}", "--images", "val", "--transforms", "val.json"]
+    run = subprocess.run([*program, *files], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 1 and "colours would be wrong" in run.stderr and "Traceback" not in run.stderr
+
+
+def test_pictures_are_the_same_in_folders_that_a_shell_takes_apart(finished_project, tmp_path):
+    project = Project.create(tmp_path / "plain")
+    project.add_cube("first")
+    run = project.snakemake("results/first/renders/transforms_val.json")
+    assert run.returncode == 0, run.stdout
+    picture = "results/first/renders/val/000.png"
+    assert (project.root / picture).read_bytes() == (finished_project.root / picture).read_bytes()

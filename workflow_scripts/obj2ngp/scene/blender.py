@@ -8,10 +8,17 @@ VERSION = bpy.app.version
 OLDEST = (2, 90, 0)
 
 
-def require_supported_version():
-    """Raise UserError in a Blender that is too old."""
+def require_sound():
+    """Raise UserError in a Blender that is too old, or that would write wrong colours.
+
+    Its library for colours, OpenColorIO, takes a `$` in the path of its files for the name of a variable, does not find
+    them, and goes on without.
+    """
     if VERSION < OLDEST:
         raise UserError(f"Blender {bpy.app.version_string} is too old: 2.90 or newer is needed")
+    files = bpy.utils.system_resource("DATAFILES") or ""
+    if "$" in files:
+        raise UserError(f"{files}: Blender's colours would be wrong, since its path has a $; move it or link to it")
 
 
 def socket(node: bpy.types.Node, *names):

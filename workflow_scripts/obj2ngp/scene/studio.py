@@ -25,7 +25,7 @@ TRANSPARENT_LAYERS = 64  # surfaces that a ray may pass through; Blender's 8 tur
 
 def reset():
     """An empty scene, whatever the user's start-up file says."""
-    blender.require_supported_version()
+    blender.require_sound()
     bpy.ops.wm.read_factory_settings(use_empty=True)
 
 
