@@ -58,8 +58,8 @@ def results(tmp_path_factory):
     return folder
 
 
-def source_of(results, format, settings):
-    return Source("box", format, results, settings)
+def source_of(results, settings):
+    return Source("box", results, settings)
 
 
 def in_source(world):
@@ -82,7 +82,7 @@ def read(path):
 
 def test_a_mesh_lies_where_the_model_does(results, tmp_path):
     settings = MeshSettings(files=("glb", "ply", "obj"), resolution=64, faces=600)
-    mesh.write(source_of(results, "mesh", settings), tmp_path)
+    mesh.write(source_of(results, settings), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["box.glb", "box.obj", "box.ply"]
     colors = {}
     for kind in settings.files:
@@ -97,7 +97,7 @@ def test_a_mesh_lies_where_the_model_does(results, tmp_path):
 
 
 def test_colours_are_those_of_the_field(results, tmp_path):
-    mesh.write(source_of(results, "mesh", MeshSettings(files=("ply",), resolution=32, faces=300)), tmp_path)
+    mesh.write(source_of(results, MeshSettings(files=("ply",), resolution=32, faces=300)), tmp_path)
     found, model = read(tmp_path / "box.ply"), load_model(results / "model.safetensors")
     top = found.vertices[:, 1] > found.bounds[1, 1] - 0.05
     _, expected = model.query(WORLD.mean(axis=0)[None], [[0.0, 0, -1]], "cpu")
@@ -109,14 +109,14 @@ def test_colours_are_those_of_the_field(results, tmp_path):
 
 def test_a_texture_has_the_colours_of_the_vertices(results, tmp_path):
     settings = MeshSettings(files=("glb", "obj"), colors="texture", resolution=32, faces=300, texture_size=64)
-    mesh.write(source_of(results, "mesh", settings), tmp_path)
+    mesh.write(source_of(results, settings), tmp_path)
     found = read(tmp_path / "box.glb")
     check_bounds(found.bounds)
     material = found.visual.material
     assert material.baseColorTexture.size == (64, 64)
     plain = tmp_path / "plain"
     plain.mkdir()
-    mesh.write(source_of(results, "mesh", dataclasses.replace(settings, files=("ply",), colors="vertices")), plain)
+    mesh.write(source_of(results, dataclasses.replace(settings, files=("ply",), colors="vertices")), plain)
     wanted = np.asarray(read(plain / "box.ply").visual.vertex_colors)[:, :3].mean(axis=0)
     assert np.abs(np.asarray(found.visual.to_color().vertex_colors)[:, :3].mean(axis=0) - wanted).max() < 12
     assert (tmp_path / "box.obj").exists() and list(tmp_path.glob("*.mtl")) and list(tmp_path.glob("*.png"))
@@ -131,7 +131,7 @@ def test_texels_know_their_face_and_place():
 
 
 def test_points_have_normals_and_colours(results, tmp_path):
-    points.write(source_of(results, "points", PointsSettings(count=2000, resolution=64)), tmp_path)
+    points.write(source_of(results, PointsSettings(count=2000, resolution=64)), tmp_path)
     found = trimesh.load(tmp_path / "box.ply")
     assert len(found.vertices) == 2000 and found.colors.shape == (2000, 4)
     check_bounds(found.bounds)
@@ -143,7 +143,7 @@ def test_points_have_normals_and_colours(results, tmp_path):
 
 
 def test_a_volume_has_its_density_and_place(results, tmp_path):
-    volume.write(source_of(results, "volume", VolumeSettings(resolution=32)), tmp_path)
+    volume.write(source_of(results, VolumeSettings(resolution=32)), tmp_path)
     with np.load(tmp_path / "box.npz") as file:
         density, rgb, matrix = file["density"], file["rgb"], file["matrix"]
     assert density.shape == (32,) * 3 and rgb.shape == (32, 32, 32, 3)
@@ -159,7 +159,7 @@ def test_views_from_elsewhere_keep_their_world(results, tmp_path):
     content = record.read_text()
     try:
         record.write_text(json.dumps({"source": "an image set"}))
-        points.write(source_of(results, "points", PointsSettings(count=500, resolution=32)), tmp_path)
+        points.write(source_of(results, PointsSettings(count=500, resolution=32)), tmp_path)
     finally:
         record.write_text(content)
     assert np.abs(trimesh.load(tmp_path / "box.ply").bounds - WORLD).max() < 0.03
@@ -172,4 +172,4 @@ def test_a_field_of_nothing_has_no_surface(results, tmp_path):
         (empty / "renders" / name).symlink_to(results / "renders" / name)
     write_model(empty / "model.safetensors", occupied=np.zeros((GRID,) * 3, bool))
     with pytest.raises(UserError, match="no surface"):
-        points.write(source_of(empty, "points", PointsSettings(resolution=16)), tmp_path)
+        points.write(source_of(empty, PointsSettings(resolution=16)), tmp_path)
