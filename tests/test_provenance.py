@@ -243,7 +243,7 @@ def test_every_job_leaves_a_record(finished_project):
     assert {record["state"] for record in records.values()} == {"ok"}
     assert set(records["render_train"]["files"]) == {"models/first.obj", "models/first.mtl"}
     assert set(records["render_train"]["outputs"]) == {"renders/train", "renders/transforms_train.json"}
-    assert records["metrics"]["results"].keys() == {"renders/transforms_test.json", "renders/test", "test"}
+    assert records["metrics"]["results"].keys() >= {"renders/transforms_test.json", "renders/test", "test"}
 
 
 def test_verify_reads_every_byte(folder, tmp_path):
