@@ -108,7 +108,9 @@ def test_a_failed_job_says_why_and_what_comes_after_it_is_outdated(folder):
     assert stale(folder) == "stopped: ZeroDivisionError: division"
 
 
-@pytest.mark.parametrize("pid, words", [(os.getpid(), "has not ended"), (2**22 + 1, "was killed")])
+@pytest.mark.parametrize(
+    "pid, words", [(os.getpid(), "has not ended"), (2**22 + 1, "was killed")], ids=["runs", "killed"]
+)
 def test_a_running_job_is_told_from_a_killed_one(folder, pid, words):
     job = Job(folder / "provenance" / "draw.json", "draw", PARAMETERS, [folder / "pictures"])
     job._record["process"]["pid"] = pid
