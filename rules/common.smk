@@ -219,12 +219,6 @@ def recorded(name):
     return f" --record {path} --inputs {{input:q}} --outputs {{output:q}} &> {{log:q}}"
 
 
-@functools.lru_cache(maxsize=64)  # an object's jobs are planned one after another
-def provenance(object):
-    """The records of an object, as they were when its jobs were planned."""
-    return Provenance(f"{RESULTS}/{object}")
-
-
 def parameters_of(name, object, part=None):
     """The parameters that a record of the rule `name` should have for an object's job: of a split, or a format."""
     has_settings = name != "metrics"
@@ -260,6 +254,34 @@ def tell(message):
         logger.info(message if told < 20 else "Further objects are not named here.")
 
 
+@functools.lru_cache(maxsize=None)
+def stale_jobs(object):
+    """{job: its results} of an object's jobs that their records have done anew.
+
+    Looked at once, since an object's jobs are not planned one after another, and records of thousands fill the memory.
+    """
+    records, found = Provenance(f"{RESULTS}/{object}"), {}
+    for rule in (*METHODS, "export"):
+        pattern = JOBS.get(rule, rule)
+        parts = (
+            SPLITS
+            if "{split}" in pattern
+            else FORMATS if "{format}" in pattern else [None]
+        )
+        for part in parts:
+            job = pattern.format(split=part, format=part)
+            reason = job in records.records and records.stale(
+                job, parameters_of(rule, object, part)
+            )
+            if reason:
+                tell(f"object {object}: {job} is made anew: {reason}")
+                found[job] = [
+                    f"{RESULTS}/{object}/{path}"
+                    for path in records.records[job]["outputs"]
+                ]
+    return found
+
+
 def fit(name):
     """The input function that has a job of the rule `name` done anew where its record tells what times do not.
 
@@ -271,21 +293,7 @@ def fit(name):
             if not workflow.dryrun:
                 running()
             job = JOBS.get(name, name).format(**wildcards)
-            records = provenance(wildcards.object)
-            reason = job in records.records and records.stale(
-                job,
-                parameters_of(
-                    name,
-                    wildcards.object,
-                    wildcards.get("split", wildcards.get("format")),
-                ),
-            )
-            if reason:
-                tell(f"object {wildcards.object}: {job} is made anew: {reason}")
-                workflow.dag.forcefiles.update(
-                    f"{RESULTS}/{wildcards.object}/{path}"
-                    for path in records.records[job]["outputs"]
-                )
+            workflow.dag.forcefiles.update(stale_jobs(wildcards.object).get(job, ()))
         return []
 
     return force_if_stale
