@@ -211,7 +211,7 @@ JOBS = {
 
 
 def recorded(name):
-    """The end of the command of the rule `name`: where its record lies and what it holds, and where messages go."""
+    """The end of the command of the rule `name`, where its record lies and what it holds, and where messages go."""
     job = JOBS.get(name, name).format(
         split="{wildcards.split}", format="{wildcards.format}"
     )
@@ -220,7 +220,7 @@ def recorded(name):
 
 
 def parameters_of(name, object, part=None):
-    """The parameters that a record of the rule `name` should have for an object's job: of a split, or a format."""
+    """The parameters that a record of the rule `name` should have for an object's job, of a split, or a format."""
     has_settings = name != "metrics"
     return parameters(
         FORMATS[part].method if name == "export" else METHODS[name],
@@ -261,8 +261,8 @@ def stale_jobs(object):
     Looked at once, since an object's jobs are not planned one after another, and records of thousands fill the memory.
     """
     records, found = Provenance(f"{RESULTS}/{object}"), {}
-    for rule in (*METHODS, "export"):
-        pattern = JOBS.get(rule, rule)
+    for name in (*METHODS, "export"):
+        pattern = JOBS.get(name, name)
         parts = (
             SPLITS
             if "{split}" in pattern
@@ -271,7 +271,7 @@ def stale_jobs(object):
         for part in parts:
             job = pattern.format(split=part, format=part)
             reason = job in records.records and records.stale(
-                job, parameters_of(rule, object, part)
+                job, parameters_of(name, object, part)
             )
             if reason:
                 tell(f"object {object}: {job} is made anew: {reason}")
@@ -401,3 +401,47 @@ def lost_results(wildcards):
     for slice in SLICES.smallest():
         if os.path.exists(STAMP.format(slice=slice)):
             yield from (path for path in results_of(slice) if not os.path.exists(path))
+
+
+def export_inputs(wildcards):
+    """What a format is made from: results of the object, the pictures of its views included."""
+    for path in FORMATS[wildcards.format].needs:
+        folder, _, name = path.rpartition("/")
+        if name.startswith("transforms_"):
+            split = name[len("transforms_") : -len(".json")]
+            if split not in splits_of(wildcards.object):
+                continue
+            yield pictures(f"{folder}/{split}").format(object=wildcards.object)
+        yield f"{RESULTS}/{wildcards.object}/{path}"
+
+
+def object_lines(wildcards):
+    """The table of all objects and their last results."""
+    rows = (f"{name}\t{' '.join(last_results(name))}" for name in OBJECTS)
+    return ["object\tresults", *rows]
+
+
+def all_parameters(wildcards):
+    """The parameters of all jobs as lines of JSON, those that many objects share written once."""
+    kinds, objects = {}, {}
+    for name, item in OBJECTS.items():
+        if item.overrides not in kinds:
+            jobs = {
+                JOBS["render"].format(split=split): parameters_of("render", name, split)
+                for split in SPLITS
+            }
+            jobs |= {
+                JOBS.get(rule, rule): parameters_of(rule, name)
+                for rule in METHODS
+                if rule != "render"
+            }
+            jobs |= {
+                JOBS["export"].format(format=format): parameters_of(
+                    "export", name, format
+                )
+                for format in FORMATS
+            }
+            kinds[item.overrides] = len(kinds), json.dumps(jobs)
+        objects[name] = kinds[item.overrides][0]
+    yield '{"kinds": [' + ",\n".join(text for _, text in kinds.values()) + "],"
+    yield f'"objects": {json.dumps(objects)}}}'

@@ -22,10 +22,13 @@ rule render_test:
         backend=backend,
         method=METHODS["render_test"],
     shell:
-        launched(program("render_views"), "{resources.gpu}")
-        + " --object {wildcards.object:q} --model {input.model:q} --set-aside --transforms {input.transforms:q}"
-        " --settings {params.settings:q} --backend {params.backend} --threads {threads}"
-        " --out {output.images:q}" + recorded("render_test")
+        (
+            launched(program("render_views"), "{resources.gpu}")
+            + " --object {wildcards.object:q} --model {input.model:q} --set-aside --transforms {input.transforms:q}"
+            " --settings {params.settings:q} --backend {params.backend} --threads {threads}"
+            " --out {output.images:q}"
+        )
+        + recorded("render_test")
 
 
 rule metrics:
@@ -51,9 +54,12 @@ rule metrics:
     params:
         method=METHODS["metrics"],
     shell:
-        launched(program("metrics")) + " --transforms {input.transforms:q}"
-        " --source {input.source:q} --predictions {input.predictions:q}"
-        " --object {wildcards.object:q} --out {output.table:q}" + recorded("metrics")
+        (
+            launched(program("metrics")) + " --transforms {input.transforms:q}"
+            " --source {input.source:q} --predictions {input.predictions:q}"
+            " --object {wildcards.object:q} --out {output.table:q}"
+        )
+        + recorded("metrics")
 
 
 rule orbit:
@@ -77,10 +83,13 @@ rule orbit:
         backend=backend,
         method=METHODS["orbit"],
     shell:
-        launched(program("orbit"), "{resources.gpu}")
-        + " --object {wildcards.object:q} --model {input.model:q} --set-aside"
-        " --settings {params.settings:q} --backend {params.backend} --threads {threads}"
-        " --gif {output.gif:q} --video {output.video:q}" + recorded("orbit")
+        (
+            launched(program("orbit"), "{resources.gpu}")
+            + " --object {wildcards.object:q} --model {input.model:q} --set-aside"
+            " --settings {params.settings:q} --backend {params.backend} --threads {threads}"
+            " --gif {output.gif:q} --video {output.video:q}"
+        )
+        + recorded("orbit")
 
 
 # What a person looks at: the model itself and what is known of it, in one file.
@@ -105,6 +114,9 @@ rule viewer:
         settings=settings("viewer"),
         method=METHODS["viewer"],
     shell:
-        launched(program("viewer")) + " --object {wildcards.object:q}"
-        ' --results "$(dirname {output.page:q})" --settings {params.settings:q}'
-        " --out {output.page:q}" + recorded("viewer")
+        (
+            launched(program("viewer")) + " --object {wildcards.object:q}"
+            ' --results "$(dirname {output.page:q})" --settings {params.settings:q}'
+            " --out {output.page:q}"
+        )
+        + recorded("viewer")

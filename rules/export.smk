@@ -1,18 +1,6 @@
 # Trained objects as files that other programs open: as many formats as the configuration names, none by default.
 
 
-def export_inputs(wildcards):
-    """What a format is made from: results of the object, the pictures of its views included."""
-    for path in FORMATS[wildcards.format].needs:
-        folder, _, name = path.rpartition("/")
-        if name.startswith("transforms_"):
-            split = name[len("transforms_") : -len(".json")]
-            if split not in splits_of(wildcards.object):
-                continue
-            yield pictures(f"{folder}/{split}").format(object=wildcards.object)
-        yield f"{RESULTS}/{wildcards.object}/{path}"
-
-
 rule export:
     input:
         fit("export"),
@@ -32,8 +20,10 @@ rule export:
         settings=settings("export"),
         method=lambda wildcards: FORMATS[wildcards.format].method,
     shell:
-        launched(program("export"), "{resources.gpu}")
-        + " --object {wildcards.object:q} --format {wildcards.format}"
-        ' --results "$(dirname "$(dirname {output.files:q})")"'
-        " --settings {params.settings:q} --threads {threads} --out {output.files:q}"
+        (
+            launched(program("export"), "{resources.gpu}")
+            + " --object {wildcards.object:q} --format {wildcards.format}"
+            ' --results "$(dirname "$(dirname {output.files:q})")"'
+            " --settings {params.settings:q} --threads {threads} --out {output.files:q}"
+        )
         + recorded("export")

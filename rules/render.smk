@@ -22,7 +22,9 @@ rule render:
         settings=settings("render"),
         method=METHODS["render"],
     shell:
-        render_program() + " --object {wildcards.object:q} --model={input.model:q}"
-        " --split {wildcards.split} --settings {params.settings:q} --threads {threads}"
-        " --images {output.images:q} --transforms {output.transforms:q}"
+        (
+            render_program() + " --object {wildcards.object:q} --model={input.model:q}"
+            " --split {wildcards.split} --settings {params.settings:q} --threads {threads}"
+            " --images {output.images:q} --transforms {output.transforms:q}"
+        )
         + recorded("render")

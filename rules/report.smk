@@ -26,12 +26,6 @@ COLLECT = program(
 )
 
 
-def object_lines(wildcards):
-    """The table of all objects and their last results."""
-    rows = (f"{name}\t{' '.join(last_results(name))}" for name in OBJECTS)
-    return ["object\tresults", *rows]
-
-
 # They travel in a file: a command line has no room for the names of a whole ShapeNet.
 rule object_table:
     input:

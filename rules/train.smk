@@ -23,7 +23,10 @@ rule train:
         backend=backend,
         method=METHODS["train"],
     shell:
-        launched(program("train"), "{resources.gpu}")
-        + ' --object {wildcards.object:q} --renders "$(dirname {input.transforms:q})"'
-        " --settings {params.settings:q} --backend {params.backend} --threads {threads}"
-        " --model {output.model:q} --log {output.log:q}" + recorded("train")
+        (
+            launched(program("train"), "{resources.gpu}")
+            + ' --object {wildcards.object:q} --renders "$(dirname {input.transforms:q})"'
+            " --settings {params.settings:q} --backend {params.backend} --threads {threads}"
+            " --model {output.model:q} --log {output.log:q}"
+        )
+        + recorded("train")

@@ -25,8 +25,10 @@ rule import_views:
         settings=settings("import_views"),
         method=METHODS["import_views"],
     shell:
-        launched(program("import_views")) + " --object {wildcards.object:q}"
-        " --source={input.source:q} --settings {params.settings:q} --threads {threads}"
-        ' --renders "$(dirname {output.transforms_train:q})"'
-        + (" --pack" if PACKED else "")
+        (
+            launched(program("import_views")) + " --object {wildcards.object:q}"
+            " --source={input.source:q} --settings {params.settings:q} --threads {threads}"
+            ' --renders "$(dirname {output.transforms_train:q})"'
+            + (" --pack" if PACKED else "")
+        )
         + recorded("import_views")

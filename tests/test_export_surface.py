@@ -59,7 +59,7 @@ def results(tmp_path_factory):
 
 
 def source_of(results, settings):
-    return Source("box", results, settings)
+    return Source("box", "mesh", results, settings)
 
 
 def in_source(world):

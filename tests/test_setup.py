@@ -215,10 +215,11 @@ def test_a_python_that_does_not_run_makes_nothing(clone):
 
 
 def test_make_installs_again_only_after_a_changed_lock(clone):
-    """On a copy with scripts that only say when they are called."""
+    """On a copy with scripts that only say when they are called, and a Python that does nothing."""
+    python = "ln -sf /bin/true .venv/bin/python"
     for name in ("find_python.sh", "python_environment.sh", "blender_environment.sh"):
         say = "echo /a/python" if name == "find_python.sh" else 'echo "called $*"'
-        (clone / "setup" / name).write_text(f"#!/bin/sh\nmkdir -p .venv .venv-blender\n{say}\n")
+        (clone / "setup" / name).write_text(f"#!/bin/sh\nmkdir -p .venv/bin .venv-blender\n{python}\n{say}\n")
 
     def make():
         targets = [".venv/installed", ".venv-blender/installed"]

@@ -66,8 +66,8 @@ def test_added_object_runs_alone_and_a_killed_job_is_retried(slurm, finished_pro
     jobs = {partition: [job for job in queue() if job["partition"] == partition] for partition in ("cpu", "gpu")}
     assert [job["id"] for job in jobs["gpu"] if job["state"] == "CA"] == [killed]
     assert [job["gpus"] for job in jobs["gpu"]] == ["gres:gpu:1"] * 2
-    # Three renders, the metrics, and the two aggregates.
-    assert [job["gpus"] for job in jobs["cpu"]] == ["N/A"] * 6
+    # Three renders, the metrics, the object's page, and the two aggregates.
+    assert [job["gpus"] for job in jobs["cpu"]] == ["N/A"] * 7
 
 
 def submit(project, array, slices):

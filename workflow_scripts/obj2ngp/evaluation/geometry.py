@@ -6,6 +6,7 @@ Lengths are shares of the source's longest side, so that objects of any scale co
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 
@@ -155,7 +156,7 @@ class Geometry:
     vertices: np.ndarray
     faces: np.ndarray
     training: PosedImages
-    predictions: str
+    predictions: Path
 
     @cached_property
     def side(self):

@@ -72,7 +72,7 @@ def parameters(model):
 def morton_codes(size):
     """(G,G,G) int64: the Morton codes of a grid's cells, indexed [x,y,z]: the bits of x, y and z in turn, x lowest."""
     cells = np.arange(size)
-    spread = sum((cells >> bit & 1) << 3 * bit for bit in range(size.bit_length()))
+    spread = sum(((cells >> bit & 1) << 3 * bit for bit in range(size.bit_length())), np.zeros(size, np.int64))
     return spread[:, None, None] | spread[:, None] << 1 | spread << 2
 
 

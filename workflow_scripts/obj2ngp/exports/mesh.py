@@ -87,7 +87,7 @@ def write(source, folder):
         material = trimesh.visual.material.PBRMaterial(
             baseColorTexture=picture, metallicFactor=0.0, roughnessFactor=1.0, doubleSided=True
         )
-        visuals = {kind: trimesh.visual.TextureVisuals(uv, material=material) for kind in settings.files}
+        visuals: dict = {kind: trimesh.visual.TextureVisuals(uv, material=material) for kind in settings.files}
     else:
         colors = color(mesh.vertices, mesh.vertex_normals)
         shown = {kind: linear(colors) if kind == "glb" else colors for kind in settings.files}

@@ -14,11 +14,13 @@ class Source:
     """An object's results, of which a format is made.
 
     name      the object's
+    format    its name in exports.registry.FORMATS
     results   folder of its results
     settings  of the format: an instance of its dataclass in exports.settings, or None
     """
 
     name: str
+    format: str
     results: Path
     settings: object = None
 

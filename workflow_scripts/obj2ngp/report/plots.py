@@ -18,7 +18,7 @@ MOST_CATEGORIES = 24  # a plot has room for: those with the most objects
 MOST_LOGS = 2000  # training logs that are read, evenly picked
 POINTS = 60  # of a curve
 INK, ACCENT, LIGHT = "#222222", "#1f5fa8", "#a9c4e2"
-STYLE = {
+STYLE: dict = {
     "figure.dpi": 150,
     "figure.constrained_layout.use": True,
     "font.size": 9,

@@ -105,7 +105,7 @@ def resampled(rgba, lens, pinhole):
     drawn = cv2.remap(weighted, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(0, 0, 0, 0))
     if finer > 1:
         drawn = cv2.resize(drawn, pinhole.size, interpolation=cv2.INTER_AREA)
-    drawn[..., :3] *= 255 / np.maximum(drawn[..., 3:], 1e-3)
+    drawn[..., :3] = drawn[..., :3] * (255 / np.maximum(drawn[..., 3:], 1e-3))
     return np.clip(drawn + 0.5, 0, 255).astype(np.uint8)
 
 

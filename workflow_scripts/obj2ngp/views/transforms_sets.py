@@ -20,8 +20,10 @@ FISHEYE = "OPENCV_FISHEYE"
 CAMERAS = ("PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "PERSPECTIVE", FISHEYE)
 NGP_SCALE = 0.33  # of instant-ngp, where a file has an offset alone
 # What asks for a camera that is neither, if it is there and not 0.
-STRANGE = ("k5", "k6", "s1", "s2", "s3", "s4", "rolling_shutter", "latlong", "equirectangular", "orthographic")
-STRANGE += tuple(f"ftheta_p{i}" for i in range(5))
+STRANGE = (
+    *("k5", "k6", "s1", "s2", "s3", "s4", "rolling_shutter", "latlong", "equirectangular", "orthographic"),
+    *(f"ftheta_p{i}" for i in range(5)),
+)
 
 
 def usual_camera(part, key):

@@ -50,13 +50,15 @@ def read_views(renders, cube=None):
     size = read_size(first.files[0])
     if first.scale is not None:
         cube = {"scale": first.scale, "offset": np.full(3, 0.5) if first.offset is None else first.offset}
+    focal, center = first.pinhole(*size)
     return Views(
         {
             split: [(file, np.vstack([pose, [0, 0, 0, 1]]).astype(float)) for file, pose in zip(each.files, each.pose)]
             for split, each in cameras.items()
         },
         size,
-        *first.pinhole(*size),
+        focal,
+        center,
         {key: np.asarray(value, float).tolist() for key, value in (cube or {}).items()},
     )
 
