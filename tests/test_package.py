@@ -35,7 +35,7 @@ def imported_by(rooms):
     """The packages that the modules of these rooms import, as PyPI names them."""
     names = set().union(*(packages(imports(path, True)) for name, path in NAMES.items() if room_of(name) in rooms))
     optional = BLENDER | TCNN | {"lpips", *VIEWS}
-    return {re.sub("[_.]", "-", distributions()[name][0].lower()) for name in names - optional}
+    return {re.sub("[_.]", "-", distributions().get(name, [name])[0].lower()) for name in names - optional}
 
 
 def declared(lines):
@@ -47,8 +47,9 @@ def test_what_is_imported_is_declared_and_nothing_else():
     library = declared(PROJECT["dependencies"])
     assert library == imported_by({"common", "views", "ngp"})
     assert extras["views"] == {distributions()[name][0] for name in VIEWS}
-    assert extras["export"] == imported_by({"exports"}) - library
-    assert extras["report"] == imported_by({"evaluation", "report"}) - library
+    assert extras["view"] == imported_by({"viewer"}) - library
+    assert extras["export"] == imported_by({"exports", "surface"}) - library
+    assert extras["report"] == imported_by({"evaluation", "report", "surface"}) - library
     assert extras["workflow"] == imported_by({"workflow"}) | {"snakemake"}
 
 
