@@ -29,6 +29,7 @@ from obj2ngp.evaluation import METHOD as METRICS_METHOD
 from obj2ngp.exports.registry import COLLECTION_METHOD, FORMATS
 from obj2ngp.ngp.config import METHOD as TRAIN_METHOD
 from obj2ngp.ngp.settings import ORBIT_METHOD, VIEWS_METHOD
+from obj2ngp.report.settings import METHOD as GALLERY_METHOD
 from obj2ngp.scene.settings import METHOD as RENDER_METHOD
 from obj2ngp.views.kinds import SPLITS, descriptions
 from obj2ngp.views.settings import METHOD as IMPORT_METHOD

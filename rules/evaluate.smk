@@ -68,6 +68,7 @@ rule orbit:
         model=rules.train.output.model,
     output:
         gif=ensure(result("orbit.gif"), non_empty=True),
+        webp=ensure(result("orbit.webp"), non_empty=True),
         video=ensure(result("orbit.mp4"), non_empty=True),
     log:
         "logs/{object}/orbit.log",
@@ -87,7 +88,7 @@ rule orbit:
             launched(program("orbit"), "{resources.gpu}")
             + " --object {wildcards.object:q} --model {input.model:q} --set-aside"
             " --settings {params.settings:q} --backend {params.backend} --threads {threads}"
-            " --gif {output.gif:q} --video {output.video:q}"
+            " --gif {output.gif:q} --webp {output.webp:q} --video {output.video:q}"
         )
         + recorded("orbit")
 

@@ -106,6 +106,7 @@ rule gallery:
         runtime=growing(10),
     params:
         compare=COMPARED,
+        method=GALLERY_METHOD,
     shell:
         f"{SHOW} &> {{log:q}}"
 

@@ -3,7 +3,8 @@
     python tests/program_hashes.py       or `make hashes`
 
 writes the METHOD and a hash of every program into program_hashes.tsv beside this file. The hash covers the syntax of
-the program and of all modules of obj2ngp that it imports, however far down, without comments, docstrings and layout.
+the program and of all modules of obj2ngp that it imports, however far down, without comments, docstrings and layout;
+and every byte of the files of other kinds, such as scripts and styles of pages, that lie below a package of these.
 """
 
 import ast
@@ -28,6 +29,7 @@ PROGRAMS = {
     "metrics": "metrics",
     "orbit": "orbit",
     "viewer": "viewer",
+    "gallery": "gallery",
     **{f"export {name}": f"{PACKAGE}/exports/{format.module}" for name, format in FORMATS.items()},
 }  # by rule
 
@@ -40,8 +42,19 @@ def code_hash(program, scripts=SCRIPTS):
         if path not in seen:
             tree, seen[path] = parsed(path.read_bytes())
             waiting += imported(tree, path, scripts)
+    seen.update((path, path.read_bytes().hex()) for path in data_files({path.parent for path in seen}))
     text = "\n".join(f"{path.relative_to(scripts)} {seen[path]}" for path in sorted(seen))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def data_files(folders):
+    """What lies in packages beside code: all files in `folders` and below them, as far as no package begins there."""
+    for folder in folders:
+        for path in folder.iterdir() if (folder / "__init__.py").is_file() else ():
+            if path.is_file() and path.suffix not in (".py", ".pyc"):
+                yield path
+            elif path.is_dir() and not (path / "__init__.py").is_file() and path.name != "__pycache__":
+                yield from filter(Path.is_file, path.rglob("*"))
 
 
 @functools.lru_cache(maxsize=None)
@@ -102,6 +115,7 @@ def methods():
     """The METHOD of each rule in `PROGRAMS`."""
     from obj2ngp import evaluation
     from obj2ngp.ngp import config, settings
+    from obj2ngp.report import settings as report
     from obj2ngp.scene import settings as scene
     from obj2ngp.viewer import settings as viewer
     from obj2ngp.views import settings as views
@@ -114,6 +128,7 @@ def methods():
         "metrics": evaluation.METHOD,
         "orbit": settings.ORBIT_METHOD,
         "viewer": viewer.METHOD,
+        "gallery": report.METHOD,
         **{f"export {name}": format.method for name, format in FORMATS.items()},
     }
 

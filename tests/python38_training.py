@@ -66,6 +66,7 @@ def main(folder):
             settings=json.dumps({"frames": 3, "size": SIZE}),
             backend="tcnn",
             gif=folder / "orbit.gif",
+            webp=folder / "orbit.webp",
             video=folder / "orbit.mp4",
         )
     print(

@@ -115,7 +115,16 @@ def renders_views(folder, settings="{}"):
 
 def turns(folder, settings="{}"):
     words = ["--object", "one", "--model", folder / MODEL, "--settings", settings, "--backend", "cpu"]
-    return end_of(orbit.main, *words, "--gif", folder / "out/o.gif", "--video", folder / "out/o.mp4")
+    return end_of(
+        orbit.main,
+        *words,
+        "--gif",
+        folder / "out/o.gif",
+        "--webp",
+        folder / "out/o.webp",
+        "--video",
+        folder / "out/o.mp4",
+    )
 
 
 def measures(folder):
@@ -374,6 +383,8 @@ def test_a_model_that_is_not_usable_is_set_aside_for_the_workflow_alone(scene):
         "cpu",
         "--gif",
         scene / "g",
+        "--webp",
+        scene / "w",
         "--video",
         scene / "v",
     ]

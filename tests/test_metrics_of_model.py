@@ -162,6 +162,7 @@ def test_turntable_of_the_model(results):
         settings=settings,
         backend="cpu",
         gif=ball / "orbit.gif",
+        webp=ball / "orbit.webp",
         video=ball / "orbit.mp4",
     )
     assert finished.returncode == 0, finished.stderr

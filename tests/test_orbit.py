@@ -15,6 +15,7 @@ from obj2ngp.common.settings import from_mapping
 from obj2ngp.ngp.settings import OrbitSettings
 from obj2ngp.ngp.turntable import orbit_poses, render_orbit
 from obj2ngp.ngp.video import FFMPEG, encode
+from obj2ngp.views.pictures import psnr
 
 
 @given(
@@ -74,11 +75,11 @@ def spinning_ball(frames, size):
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory):
-    """Frames, and paths of the GIF and the MP4 made of them."""
+    """Frames, and paths of the GIF, the WebP and the MP4 made of them."""
     folder = tmp_path_factory.mktemp("films")
     frames = np.array(list(spinning_ball(24, 97)))  # an odd size, which H.264 cannot have
-    encode(iter(frames), 97, 97, 25, folder / "ball.gif", folder / "ball.mp4")
-    return frames, folder / "ball.gif", folder / "ball.mp4"
+    encode(iter(frames), 97, 97, 25, *(files := [folder / f"ball.{kind}" for kind in ("gif", "webp", "mp4")]))
+    return frames, *files
 
 
 def gif_frames(file):
@@ -91,7 +92,7 @@ def gif_frames(file):
 
 
 def test_gif_loops_and_keeps_frames_and_time(films):
-    frames, gif, _ = films
+    frames, gif, *_ = films
     shots, loop = gif_frames(gif)
     assert loop == 0  # for ever
     assert len(shots) == len(frames)
@@ -100,7 +101,7 @@ def test_gif_loops_and_keeps_frames_and_time(films):
 
 
 def test_gif_colours_are_close_and_white_is_white(films):
-    frames, gif, _ = films
+    frames, gif, *_ = films
     shown = np.array([shot for shot, _ in gif_frames(gif)[0]]).astype(int)
     assert (shown[:, :6] == 255).all()
     assert (shown[(frames == 255).all(axis=-1)] == 255).mean() > 0.999  # errors diffuse off the rim
@@ -112,14 +113,14 @@ def test_gif_colours_are_close_and_white_is_white(films):
 
 
 def test_seam_is_a_step_like_any_other(films):
-    _, gif, _ = films
+    _, gif, *_ = films
     shown = np.array([shot for shot, _ in gif_frames(gif)[0]]).astype(float)
     steps = np.abs(shown - np.roll(shown, 1, axis=0)).mean(axis=(1, 2, 3))  # the first is the seam
     assert 0.5 * np.median(steps[1:]) < steps[0] < 2 * np.median(steps[1:])
 
 
 def test_video_is_h264_for_every_player(films):
-    frames, _, video = films
+    frames, _, _, video = films
     shown = iio.imread(video)
     assert shown.shape == (24, 98, 98, 3)
     assert (shown[:, -1] > 250).all()  # the row added for the even size is white
@@ -132,11 +133,20 @@ def test_video_is_h264_for_every_player(films):
     assert video.stat().st_size < 200_000
 
 
+def test_webp_loops_and_is_near_and_small(films):
+    frames, gif, webp, _ = films
+    shots, loop = gif_frames(webp)
+    assert loop == 0 and len(shots) == len(frames) and {duration for _, duration in shots} == {40}
+    shown = np.array([shot for shot, _ in shots])
+    assert psnr(shown, frames) > 35 and shown[:, :6].min() >= 253
+    assert webp.stat().st_size < gif.stat().st_size
+
+
 def test_same_frames_same_files(films, tmp_path):
-    frames, gif, video = films
-    encode(iter(frames), 97, 97, 25, tmp_path / "a.gif", tmp_path / "a.mp4")
-    assert (tmp_path / "a.gif").read_bytes() == gif.read_bytes()
-    assert (tmp_path / "a.mp4").read_bytes() == video.read_bytes()
+    frames, *files = films
+    again = [tmp_path / file.name for file in files]
+    encode(iter(frames), 97, 97, 25, *again)
+    assert [file.read_bytes() for file in again] == [file.read_bytes() for file in files]
 
 
 def test_frames_are_taken_one_by_one(tmp_path):
@@ -154,20 +164,20 @@ def test_frames_are_taken_one_by_one(tmp_path):
             assert alive <= 2
             yield frame.view(Frame)
 
-    encode(counted(), 32, 32, 10, tmp_path / "a.gif", tmp_path / "a.mp4")
+    encode(counted(), 32, 32, 10, tmp_path / "a.gif", tmp_path / "a.webp", tmp_path / "a.mp4")
 
 
 def test_failures_are_told(tmp_path):
     frame = np.zeros((16, 16, 3), np.uint8)
     with pytest.raises(OSError, match="ffmpeg: .*nowhere"):
-        encode([frame] * 3, 16, 16, 10, tmp_path / "nowhere" / "a.gif", tmp_path / "nowhere" / "a.mp4")
+        encode([frame] * 3, 16, 16, 10, *(tmp_path / "nowhere" / f"a.{kind}" for kind in ("gif", "webp", "mp4")))
     with pytest.raises(ValueError, match="frame of shape"):
-        encode([frame[:8]], 16, 16, 10, tmp_path / "a.gif", tmp_path / "a.mp4")
+        encode([frame[:8]], 16, 16, 10, tmp_path / "a.gif", tmp_path / "a.webp", tmp_path / "a.mp4")
 
 
 def test_the_bundled_ffmpeg_can_do_it():
     encoders = subprocess.run([*FFMPEG, "-encoders"], capture_output=True, text=True).stdout
-    assert "libx264" in encoders and "ffv1" in encoders and " gif " in encoders
+    assert "libx264" in encoders and "ffv1" in encoders and " gif " in encoders and "libwebp_anim" in encoders
 
 
 @pytest.mark.parametrize("bad", [{"fps": 60}, {"frames": 0}, {"elevation": 90.0}, {"fov": 180.0}])

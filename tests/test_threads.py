@@ -64,7 +64,16 @@ def test_the_programs_set_threads_first(program, tmp_path):
     files = {
         "train.py": ["--renders", tmp_path, "--model", tmp_path / "m", "--log", tmp_path / "l"],
         "render_views.py": ["--model", tmp_path / "m", "--transforms", tmp_path / "t", "--out", tmp_path / "o"],
-        "orbit.py": ["--model", tmp_path / "m", "--gif", tmp_path / "g", "--video", tmp_path / "v"],
+        "orbit.py": [
+            "--model",
+            tmp_path / "m",
+            "--gif",
+            tmp_path / "g",
+            "--webp",
+            tmp_path / "w",
+            "--video",
+            tmp_path / "v",
+        ],
     }
     command = [sys.executable, WORKFLOW_SCRIPTS / program, "--object", "x", "--backend", "cpu", "--threads", "1"]
     done = subprocess.run([*command, *files[program]], capture_output=True, text=True)

@@ -39,7 +39,7 @@ def test_every_result_is_there(finished_project):
     for name in ("transforms_train.json", "transforms_val.json", "transforms_test.json"):
         assert (results / "first" / "renders" / name).exists()
     assert not (results / "first" / "renders" / "transforms.json").exists()
-    for name in ("model.safetensors", "training.csv", "metrics.csv", "orbit.gif", "orbit.mp4"):
+    for name in ("model.safetensors", "training.csv", "metrics.csv", "orbit.gif", "orbit.webp", "orbit.mp4"):
         assert (results / "first" / name).stat().st_size > 0
     assert len(list(csv.DictReader((results / "first" / "metrics.csv").open()))) == TINY["render"]["views"]["test"]
     assert "view 3 of 3" in (finished_project.root / "logs" / "first" / "render_train.log").read_text()

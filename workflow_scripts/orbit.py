@@ -1,4 +1,4 @@
-"""Render a turntable of a trained model as a looping GIF and an MP4: rule `orbit`."""
+"""Render a turntable of a trained model as a looping GIF, a looping WebP and an MP4: rule `orbit`."""
 
 import argparse
 import sys
@@ -22,6 +22,7 @@ def parse(argv):
     parser.add_argument("--backend", default="auto", choices=("auto", *backends.NAMES))
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads to use (0: all)")
     parser.add_argument("--gif", type=Path, required=True, help="GIF to write")
+    parser.add_argument("--webp", type=Path, required=True, help="WebP to write")
     parser.add_argument("--video", type=Path, required=True, help="MP4 to write")
     add_record_options(parser)
     return parser.parse_args(argv)
@@ -37,7 +38,7 @@ def main(argv):
 
         load = model_file.load_result if options.set_aside else model_file.load_model
         settings = read_settings(OrbitSettings, options.settings)
-        write_orbit(load(options.model), options.backend, settings, options.gif, options.video)
+        write_orbit(load(options.model), options.backend, settings, options.gif, options.webp, options.video)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A turntable of a trained model: a looping GIF and an MP4."""
+"""A turntable of a trained model: a looping GIF, a looping WebP and an MP4."""
 
 import math
 import time
@@ -37,8 +37,8 @@ def render_orbit(model, backend, settings):
         yield on_white(rgb, opacity)
 
 
-def write_orbit(model, backend, settings, gif, video):
-    """Render the turntable of `model` (a Model) into the files `gif` and `video`."""
+def write_orbit(model, backend, settings, gif, webp, video):
+    """Render the turntable of `model` (a Model) into the files `gif`, `webp` and `video`."""
     frames = render_orbit(model, backend, settings)
-    with atomic_path(gif) as gif_path, atomic_path(video) as video_path:
-        encode(frames, settings.size, settings.size, settings.fps, gif_path, video_path)
+    with atomic_path(gif) as gif_path, atomic_path(webp) as webp_path, atomic_path(video) as video_path:
+        encode(frames, settings.size, settings.size, settings.fps, gif_path, webp_path, video_path)

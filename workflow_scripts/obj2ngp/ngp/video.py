@@ -1,4 +1,4 @@
-"""Frames to a looping GIF and an MP4, through the ffmpeg that imageio-ffmpeg brings."""
+"""Frames to a looping GIF, a looping WebP and an MP4, through the ffmpeg that imageio-ffmpeg brings."""
 
 import errno
 import os
@@ -23,14 +23,17 @@ MP4 = [
     *("-color_range", "tv"),
 ]
 
+# Lossy, since a lossless one is larger than the GIF; its effort is where more buys few bytes for much time.
+WEBP = ["-c:v", "libwebp_anim", "-quality", "80", "-compression_level", "2", "-loop", "0"]
+
 # One palette for all frames, and error diffusion, which keeps an area's mean colour and leaves pure
 # white alone; ordered dithering moves white to its neighbours in the palette.
 PALETTE_FILTER = "palettegen=stats_mode=full"
 GIF_FILTER = "paletteuse=dither=sierra2_4a:diff_mode=rectangle"
 
 
-def encode(frames, width, height, fps, gif, video):
-    """Write `frames`, an iterable of (H,W,3) uint8 sRGB pictures, as a GIF that loops and an MP4.
+def encode(frames, width, height, fps, gif, webp, video):
+    """Write `frames`, an iterable of (H,W,3) uint8 sRGB pictures, as a GIF and a WebP that loop and an MP4.
 
     The frames are taken one by one and never all in memory: they wait for the GIF's palette in a
     lossless file. A GIF counts time in 1/100 s, so its frames are shown for the nearest whole
@@ -39,11 +42,12 @@ def encode(frames, width, height, fps, gif, video):
     with tempfile.TemporaryDirectory() as folder:
         lossless, palette = Path(folder, "frames.mkv"), Path(folder, "palette.png")
         raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(fps)]
-        graph = f"split=3[all][seen][shown];[seen]{PALETTE_FILTER}[palette];[shown]{MP4_FILTER}[mp4]"
+        graph = f"split=4[all][seen][shown][webp];[seen]{PALETTE_FILTER}[palette];[shown]{MP4_FILTER}[mp4]"
         command = [
             *(*FFMPEG, *raw, "-i", "-", "-filter_complex", graph),
             *("-map", "[all]", "-c:v", "ffv1", "-pix_fmt", "bgr0", lossless),
             *("-map", "[palette]", "-frames:v", "1", "-update", "1", palette),
+            *("-map", "[webp]", *WEBP, *REPRODUCIBLE, "-f", "webp", f"file:{webp}"),
             *("-map", "[mp4]", *MP4, *REPRODUCIBLE, "-f", "mp4", f"file:{video}"),  # or a colon ends a protocol
         ]
         _feed(command, video, frames, (height, width, 3))

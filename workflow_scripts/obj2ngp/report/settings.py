@@ -5,6 +5,8 @@ from typing import Optional
 
 from obj2ngp.common.settings import setting
 
+METHOD = 1  # raised by hand when the same results give another page than before
+
 
 @dataclass(frozen=True)
 class GallerySettings:
