@@ -23,6 +23,28 @@ KILLED_IN_THE_MIDDLE_OF_A_FILE = """if True:
     resource.setrlimit(resource.RLIMIT_FSIZE, ({largest}, resource.RLIM_INFINITY))
     render.main(sys.argv[1:])
 """
+STOPPED_IN_CYCLES = """if True:
+    import functools, os, signal, sys
+    sys.path.insert(0, {scripts!r})
+    import render
+    from obj2ngp.common.files import run_program
+    from obj2ngp.scene import studio
+
+    def prepared(reset):
+        def take_picture(self, depsgraph):
+            calls.append(None)
+            if len(calls) == 4:
+                {what}
+            own(self, depsgraph)
+
+        reset()
+        calls = []
+        import cycles
+        own, cycles.CyclesRender.render = cycles.CyclesRender.render, take_picture
+
+    studio.reset = functools.partial(prepared, studio.reset)
+    run_program(render.main, sys.argv[1:])
+"""
 
 
 class Pass:
@@ -68,9 +90,13 @@ class Pass:
 
     def kill_while_writing(self, largest):
         """The system kills the process as it writes beyond the byte ``largest`` of a file."""
-        code = KILLED_IN_THE_MIDDLE_OF_A_FILE.format(scripts=str(ROOT / "workflow_scripts"), largest=largest)
+        self.run_code(KILLED_IN_THE_MIDDLE_OF_A_FILE, -signal.SIGXFSZ, largest=largest)
+
+    def run_code(self, code, exit_code, **values):
+        code = code.format(scripts=str(ROOT / "workflow_scripts"), **values)
         done = subprocess.run([BLENDER_PYTHON, "-B", "-c", code, *self.words()], capture_output=True, text=True)
-        assert done.returncode == -signal.SIGXFSZ, done.stderr
+        assert done.returncode == exit_code, done.stderr
+        return done.stderr
 
     def hidden(self):
         return sorted(Path(self.folder, "out").glob(".*"))
@@ -87,7 +113,7 @@ def uninterrupted(tmp_path_factory):
     return whole.result()
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_pass_goes_on_from_the_views_that_it_has(tmp_path, uninterrupted, how):
     killed = Pass(tmp_path)
     killed.kill_after(3, how)
@@ -97,6 +123,21 @@ def test_a_killed_pass_goes_on_from_the_views_that_it_has(tmp_path, uninterrupte
     kept = killed.run()
     assert kept[:3] == [1, 2, 3] and len(kept) < VIEWS
     assert {name: (killed.images / name).stat().st_ino for name in before} == before
+    assert killed.result() == uninterrupted
+
+
+@pytest.mark.parametrize(
+    "what, exit_code, words",
+    [
+        ("os.kill(os.getpid(), signal.SIGINT)", -signal.SIGINT, ""),
+        ("raise MemoryError('no room')", 1, "error: object cube: {model}: out of memory: no room\n"),
+    ],
+)
+def test_what_stops_cycles_keeps_no_empty_picture(tmp_path, uninterrupted, what, exit_code, words):
+    """Blender swallows the exceptions of Cycles' Python code, that of an interrupt too."""
+    killed = Pass(tmp_path)
+    assert killed.run_code(STOPPED_IN_CYCLES, exit_code, what=what) == words.format(model=killed.model)
+    assert killed.run() == [1, 2, 3]
     assert killed.result() == uninterrupted
 
 

@@ -4,7 +4,10 @@ import contextlib
 import errno
 import math
 import os
+import signal
 import sys
+import threading
+import traceback
 
 import bpy
 import mathutils
@@ -191,8 +194,47 @@ def _written(path, end):
 
 def _render(file):
     bpy.context.scene.render.filepath = str(file)
-    with _quiet():
-        bpy.ops.render.render(write_still=True)
+    with _quiet(), _ended_by_interrupts(), _raising_what_is_dropped():
+        outcome = bpy.ops.render.render(write_still=True)
+    if outcome != {"FINISHED"}:
+        raise RuntimeError("Blender did not finish the picture")
+
+
+@contextlib.contextmanager
+def _ended_by_interrupts():
+    """Have an interrupt end the process at once, unless it ignores them.
+
+    Blender drops the exception that Python makes of one while it is in Cycles' Python code, and its executable takes
+    one for a wish to see the picture as it is: either way the pass would go on with a picture that shows nothing.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if handler == signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        if handler is not None:  # else it was Blender's, which nobody misses
+            signal.signal(signal.SIGINT, handler)
+
+
+@contextlib.contextmanager
+def _raising_what_is_dropped():
+    """Raise an exception of Cycles' Python code, which Blender only prints before it goes on with an empty picture."""
+    dropped = []
+
+    def keep(kind, error, trace):
+        traceback.clear_frames(trace)  # they hold what Blender is about to free
+        dropped.append(error)
+
+    hook, sys.excepthook = sys.excepthook, keep
+    try:
+        yield
+    finally:
+        sys.excepthook = hook
+    if dropped:
+        raise dropped[0]
 
 
 def read_picture(path):
