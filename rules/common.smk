@@ -22,7 +22,8 @@ sys.path.insert(0, str(HOME / "workflow_scripts"))
 
 from obj2ngp.common.files import UserError, in_a_line
 from obj2ngp.common.packing import SUFFIX
-from obj2ngp.common.provenance import FOLDER, RUN, Provenance, parameters
+from obj2ngp.common.provenance import RUN, Provenance, parameters
+from obj2ngp.common.records import FILE
 from obj2ngp.common.settings import AUTO
 from obj2ngp.common.runtime import OWNER
 from obj2ngp.evaluation import METHOD as METRICS_METHOD
@@ -188,8 +189,8 @@ def cores(wildcards):
     return 1 if gpus(wildcards) else 2
 
 
-# The numbers of the rules' programs, and the names of their jobs where these are not the rules': a job's record lies
-# beside its object's results, under the name of its log.
+# The numbers of the rules' programs, and the names of their jobs where these are not the rules': a job's record and its
+# log have its name.
 METHODS = {
     "render": RENDER_METHOD,
     "import_views": IMPORT_METHOD,
@@ -216,8 +217,8 @@ def recorded(name):
     job = JOBS.get(name, name).format(
         split="{wildcards.split}", format="{wildcards.format}"
     )
-    path = f"{shlex.quote(RESULTS)}/{{wildcards.object:q}}/{FOLDER}/{job}.json"
-    return f" --record {path} --inputs {{input:q}} --outputs {{output:q}} &> {{log:q}}"
+    path = f"{shlex.quote(RESULTS)}/{{wildcards.object:q}}/{FILE}"
+    return f" --record {path} --job {job} --inputs {{input:q}} --outputs {{output:q}} &> {{log:q}}"
 
 
 def parameters_of(name, object, part=None):

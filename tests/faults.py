@@ -126,11 +126,10 @@ class Trial:
             raise AssertionError("the run that was interrupted does not end") from None
 
     def records(self):
-        """{job: when its record was written} of the jobs that are done."""
-        folder = self.project.root / "results" / "first"
-        found = Provenance(folder)
+        """{job: what tells when it was done} of the jobs that are done."""
+        found = Provenance(self.project.root / "results" / "first")
         sound = [job for job, record in found.records.items() if not found.verify(job, record["parameters"])]
-        return {job: (folder / "provenance" / f"{job}.json").stat().st_mtime_ns for job in sound}
+        return {job: (found.records[job]["run"], found.records[job]["process"]) for job in sound}
 
     def remember(self):
         """Note which jobs are done, so that they must not be done again."""

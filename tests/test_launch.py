@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from obj2ngp.common.provenance import read_record
+from obj2ngp.common.records import read_records
 
 PROGRAM = Path(__file__).resolve().parents[1] / "workflow_scripts" / "launch.py"
 
@@ -122,29 +122,29 @@ def test_a_job_that_waits_for_a_card_ends_with_its_snakemake(start):
 
 
 def test_a_job_is_stopped_at_its_time_out_and_its_record_says_so(start, tmp_path):
-    record = tmp_path / "results" / "chair" / "provenance" / "draw.json"
+    record = tmp_path / "results" / "chair" / "provenance.jsonl"
     code = (
         "import sys, time; from obj2ngp.common.provenance import Job\n"
-        "Job(sys.argv[2], 'draw', {}, []); print('begun', flush=True); time.sleep(60)"
+        "Job(sys.argv[2], sys.argv[4], 'draw', {}, []); print('begun', flush=True); time.sleep(60)"
     )
     environment = {"PYTHONPATH": str(PROGRAM.parent), "OBJ2NGP_PATIENCE": "0.01"}
-    job = start(0, sys.executable, "-c", code, "--record", str(record), minutes=4, **environment)
+    job = start(0, sys.executable, "-c", code, "--record", str(record), "--job", "draw", minutes=4, **environment)
     assert job.stdout.readline() == "begun\n"
     assert job.wait(30) == -signal.SIGKILL
     words = "took longer than its time-out of 0.04 minutes (project.patience)"
     assert job.communicate()[1] == f"error: the job {words}\n"
-    assert read_record(record)["reason"] == f"draw {words}"
+    assert read_records(record)["draw"]["reason"] == f"draw {words}"
 
 
 def test_the_record_of_a_killed_job_says_so(start, tmp_path):
-    record = tmp_path / "results" / "chair" / "provenance" / "draw.json"
+    record = tmp_path / "results" / "chair" / "provenance.jsonl"
     code = (
         "import os, sys; from obj2ngp.common.provenance import Job\n"
-        "Job(sys.argv[2], 'draw', {}, []); os.kill(os.getpid(), 9)"
+        "Job(sys.argv[2], sys.argv[4], 'draw', {}, []); os.kill(os.getpid(), 9)"
     )
-    job = start(0, sys.executable, "-c", code, "--record", str(record), PYTHONPATH=str(PROGRAM.parent))
+    job = start(0, sys.executable, "-c", code, "--record", str(record), "--job", "draw", PYTHONPATH=str(PROGRAM.parent))
     job.communicate(timeout=30)  # the guard has ended, too
-    assert job.returncode == -signal.SIGKILL and read_record(record)["reason"] == "draw was killed"
+    assert job.returncode == -signal.SIGKILL and read_records(record)["draw"]["reason"] == "draw was killed"
 
 
 def test_a_path_that_is_too_long_for_a_socket_costs_the_worker_alone(start, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from gallery_page import read_gallery
 from obj2ngp.common.files import UserError
 from obj2ngp.common.provenance import Job, recorded
+from obj2ngp.common.records import FILE
 from obj2ngp.report.gallery import write_gallery
 from obj2ngp.report.status import read_status
 from obj2ngp.report.table import write_summary
@@ -27,15 +28,15 @@ JOBS = {
 def do(folder, job, error=None):
     """Record the job as done with the files that are there, or as stopped by `error`."""
     inputs, outputs = ([str(folder / path) for path in paths] for paths in JOBS[job])
-    record = str(folder / "provenance" / f"{job}.json")
-    with recorded(argparse.Namespace(record=record, inputs=inputs, outputs=outputs), job, 1):
+    record = str(folder / FILE)
+    with recorded(argparse.Namespace(record=record, job=job, inputs=inputs, outputs=outputs), job, 1):
         if error is not None:
             raise error
 
 
 def kill(folder, job):
     """Leave the record of a job that was killed."""
-    started = Job(folder / "provenance" / f"{job}.json", job, {}, [folder / path for path in JOBS[job][1]])
+    started = Job(folder / FILE, job, job, {}, [folder / path for path in JOBS[job][1]])
     started._record["process"]["pid"] = 2**22 + 1
     started._save()
 

@@ -1,6 +1,7 @@
 """What a result was made from: its record, and what is done anew because of it where times of files tell nothing."""
 
 import argparse
+import concurrent.futures
 import json
 import os
 import shutil
@@ -8,7 +9,8 @@ import shutil
 import pytest
 
 from obj2ngp.common.files import UserError
-from obj2ngp.common.provenance import Job, Provenance, add_record_options, digest, read_record, recorded
+from obj2ngp.common.provenance import Job, Provenance, add_record_options, digest, recorded
+from obj2ngp.common.records import FILE, read_records, write_record
 from obj2ngp.report.verify import read_expected, verify
 
 JOBS = ["metrics", "orbit", "render_test", "render_train", "render_val", "render_views", "train", "viewer"]
@@ -17,10 +19,10 @@ AFTER_TEST = {"render_test", "render_views", "metrics", "viewer"}
 
 
 def options(folder, name, inputs=(), outputs=(), settings='{"steps": 3}'):
-    """The options of a program whose record is `name` in the object's `folder`."""
+    """The options of a program whose job is `name`, of the object in `folder`."""
     parser = argparse.ArgumentParser()
     add_record_options(parser)
-    record = ["--record", str(folder / "provenance" / f"{name}.json")]
+    record = ["--record", str(folder / FILE), "--job", name]
     found = parser.parse_args([*record, "--inputs", *map(str, inputs), "--outputs", *map(str, outputs)])
     return argparse.Namespace(**vars(found), settings=settings)
 
@@ -56,7 +58,7 @@ def stale(folder, job="draw", **changes):
 
 def test_finished_jobs_are_not_stale(folder):
     assert stale(folder) is stale(folder, "count") is stale(folder, "unknown") is None
-    record = read_record(folder / "provenance" / "draw.json")
+    record = read_records(folder / FILE)["draw"]
     assert record["state"] == "ok" and set(record["outputs"]["pictures"]["files"]) == {"0.png", "1.png", "2.png"}
 
 
@@ -101,7 +103,7 @@ def test_a_failed_job_says_why_and_what_comes_after_it_is_outdated(folder):
     with pytest.raises(UserError), recorded(options(folder, "draw", [], [folder / "pictures"]), "draw", 1):
         raise UserError("no face")
     assert stale(folder) == "stopped: no face" and stale(folder, "count") == "pictures has changed"
-    record = read_record(folder / "provenance" / "draw.json")
+    record = read_records(folder / FILE)["draw"]
     assert record["refused"] is True
     with pytest.raises(ZeroDivisionError), recorded(options(folder, "draw", [], []), "draw", 1):
         raise ZeroDivisionError("division")
@@ -112,7 +114,7 @@ def test_a_failed_job_says_why_and_what_comes_after_it_is_outdated(folder):
     "pid, words", [(os.getpid(), "has not ended"), (2**22 + 1, "was killed")], ids=["runs", "killed"]
 )
 def test_a_running_job_is_told_from_a_killed_one(folder, pid, words):
-    job = Job(folder / "provenance" / "draw.json", "draw", PARAMETERS, [folder / "pictures"])
+    job = Job(folder / FILE, "draw", "draw", PARAMETERS, [folder / "pictures"])
     job._record["process"]["pid"] = pid
     job._save()
     assert stale(folder) == words
@@ -135,29 +137,54 @@ def test_a_file_that_was_looked_for_is_missed_until_it_comes(folder, tmp_path):
     assert stale(folder) == f"{tmp_path / 'texture.png'} has changed"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"state": "ok"}', "[" * 100_000, "\udcff", '{"state": 3}'])
-def test_a_record_that_cannot_be_read_is_none(folder, text):
-    (folder / "provenance" / "draw.json").write_text(text, errors="surrogateescape")
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"state": "ok"}', "[" * 100_000, "\udcff", '{"state": 3}', '{"job": []}', '{"job": "draw"}'],
+)
+def test_a_line_that_cannot_be_read_is_passed_over(folder, text):
+    before = read_records(folder / FILE)
+    with open(folder / FILE, "a", errors="surrogateescape") as file:
+        file.write(text)
+    assert read_records(folder / FILE) == before
+    write_record(folder / FILE, {**before["draw"], "rule": "another"})
+    assert read_records(folder / FILE)["draw"]["rule"] == "another"
+    (folder / FILE).write_text(text, errors="surrogateescape")
     assert stale(folder) is None and digest(folder / "nothing") is None
 
 
+def test_jobs_that_end_at_once_lose_no_record(folder):
+    record = read_records(folder / FILE)["draw"]
+    names = [f"draw_{index}" for index in range(200)]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: write_record(folder / FILE, {**record, "job": name}), names))
+    assert read_records(folder / FILE).keys() == {"draw", "count", *names}
+
+
+def test_a_record_follows_no_link(folder, tmp_path):
+    (folder / FILE).rename(tmp_path / "other")
+    (folder / FILE).symlink_to(tmp_path / "other")
+    before = (tmp_path / "other").read_bytes()
+    with pytest.raises(UserError, match=FILE):
+        make(folder, "count", [], "table.csv")
+    assert (tmp_path / "other").read_bytes() == before
+
+
 def test_records_that_say_they_are_made_from_each_other_end(folder):
-    record = folder / "provenance" / "draw.json"
-    content = json.loads(record.read_text())
-    content["results"] = {"table.csv": digest(folder / "table.csv")}
-    record.write_text(json.dumps(content))
+    record = read_records(folder / FILE)["draw"]
+    write_record(folder / FILE, {**record, "results": {"table.csv": digest(folder / "table.csv")}})
     assert stale(folder) == "table.csv has changed" and stale(folder, "count") == "pictures has changed"
 
 
 def test_without_a_record_nothing_is_written(tmp_path):
-    with recorded(argparse.Namespace(record=None, inputs=[tmp_path / "no"], outputs=[]), "draw", 1) as job:
+    options = argparse.Namespace(record=None, job=None, inputs=[tmp_path / "no"], outputs=[])
+    with recorded(options, "draw", 1) as job:
         job.uses(tmp_path / "nothing")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_for_records_that_cannot_be_is_one_line(tmp_path):
+def test_a_record_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "chair").write_text("a file")
-    with pytest.raises(UserError, match="provenance"):
+    with pytest.raises(UserError, match="chair"):
         make(tmp_path / "chair", "draw", [], "pictures")
 
 
@@ -167,8 +194,8 @@ def copy_object(project, name):
     shutil.copytree(results / "first", results / name)
     for suffix in (".obj", ".mtl"):
         shutil.copy2(models / f"first{suffix}", models / f"{name}{suffix}")
-    for record in (results / name / "provenance").iterdir():
-        record.write_text(record.read_text().replace("models/first.", f"models/{name}."))
+    records = results / name / FILE
+    records.write_text(records.read_text().replace("models/first.", f"models/{name}."))
 
 
 def lose(path):
@@ -195,13 +222,13 @@ def edit(path, text, old=False):
 
 def other_setting(results, model):
     """What a run with another setting left, that was killed, and whose setting was changed back."""
-    record = results / "provenance" / "render_test.json"
-    record.write_text(record.read_text().replace('"views": 2', '"views": 3'))
+    record = read_records(results / FILE)["render_test"]
+    record["parameters"]["settings"]["views"] = 3
+    write_record(results / FILE, record)
 
 
 def killed(results, model):
-    record = results / "provenance" / "train.json"
-    record.write_text(record.read_text().replace('"state": "ok"', '"state": "running"'))
+    write_record(results / FILE, {**read_records(results / FILE)["train"], "state": "running"})
 
 
 CHANGES = {
@@ -239,9 +266,8 @@ def test_what_is_planned_anew(finished_project, tmp_path):
 
 
 def test_every_job_leaves_a_record(finished_project):
-    folder = finished_project.root / "results" / "first" / "provenance"
-    assert sorted(path.stem for path in folder.iterdir()) == JOBS
-    records = {path.stem: json.loads(path.read_text()) for path in folder.iterdir()}
+    records = read_records(finished_project.root / "results" / "first" / FILE)
+    assert list(records) == JOBS
     assert {record["state"] for record in records.values()} == {"ok"}
     assert set(records["render_train"]["files"]) == {"models/first.obj", "models/first.mtl"}
     assert set(records["render_train"]["outputs"]) == {"renders/train", "renders/transforms_train.json"}

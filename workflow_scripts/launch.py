@@ -18,7 +18,7 @@ from obj2ngp.workflow import gpus, limits, workers
 def main(argv):
     """Run the command in `argv`; returns its exit status, or becomes the command."""
     count, minutes, command = int(argv[0]), float(argv[1]), argv[2:]
-    record = command[command.index("--record") + 1] if "--record" in command else None
+    record = [command[command.index(option) + 1] for option in ("--record", "--job") if option in command] or None
     if count:
         gpus.take_slot(limits.owner())
     place = workers.place_of_program(command)

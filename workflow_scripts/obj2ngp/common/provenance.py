@@ -1,4 +1,4 @@
-"""What a result was made from: a record of each job, in the folder `provenance` beside the object's results.
+"""What a result was made from: a record of each job beside the object's results, see `records`.
 
 A record is written as "running" when its job begins and anew when the job ends, so that a job that was killed says so.
 It holds the job's parameters, and a digest of each file that went in and came out. By it a changed setting, a lost
@@ -13,27 +13,13 @@ import hashlib
 import json
 import os
 import socket
-from pathlib import Path
 
-from .checks import choice, mapping, maybe, numbers, open_file, read_json, text, values, whole
-from .files import UserError, atomic_path, failure, in_a_line
+from .checks import open_file
+from .files import UserError, failure, in_a_line
+from .records import FAILED, FILE, OK, RUNNING, may_run, read_records, write_record
 
-FOLDER = "provenance"
 RUN = "OBJ2NGP_RUN"  # environment: what tells one run of the workflow from another
-RUNNING, OK, FAILED = "running", "ok", "failed"
 CHUNK = 1 << 20
-SHA256 = maybe(text(64))
-RECORD = mapping(
-    {
-        "state": choice(RUNNING, OK, FAILED),
-        "rule": text(),
-        "parameters": mapping({}),
-        "files": values(mapping({"stamp": maybe(numbers(2, whole(0, 2**63))), "sha256": SHA256})),
-        "results": values(SHA256),
-        "outputs": values(mapping({}, {"sha256": SHA256, "files": values(SHA256)})),
-    },
-    {"process": mapping({"host": text(), "pid": whole(1, 2**31 - 1)}), "run": maybe(text()), "reason": text(1 << 20)},
-)
 
 
 def digest(path):
@@ -72,60 +58,17 @@ def stamp(path):
     return [found.st_size, found.st_mtime_ns]
 
 
-def read_record(path):
-    """The record in the file ``path``; None where there is none that can be read."""
-    try:
-        return read_json(path, RECORD)
-    except UserError:
-        return None
-
-
-def close_record(path, process, reason):
-    """Have the record in the file ``path`` say why its job failed, if ``process`` on this machine is still at it."""
-    record = read_record(path)
-    here = {"host": socket.gethostname(), "pid": process}
-    if record is not None and record["state"] == RUNNING and record.get("process") == here:
-        name = os.path.splitext(os.path.basename(str(path)))[0]
-        record.update(state=FAILED, reason=f"{name} {reason}", refused=False)
-        with contextlib.suppress(UserError):  # the disk is full, or the folder gone
-            write_record(path, record)
-
-
-def may_run(record):
-    """Whether the job of a ``record`` has not ended and, for all that can be seen on this machine, still runs."""
-    process = record.get("process")
-    if record["state"] != RUNNING or not isinstance(process, dict):
-        return False
-    if process.get("host") != socket.gethostname():
-        return True
-    try:
-        os.kill(int(process["pid"]), 0)
-    except PermissionError:  # it is another user's
-        return True
-    except (ProcessLookupError, KeyError, ValueError, TypeError):
-        return False
-    return True
-
-
-def write_record(path, record):
-    """Write ``record`` to the file ``path``. Raises UserError."""
-    try:
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(failure(error, path)) from error
-
-
 class Job:
     """A job at work, and its record in the file ``path``; None: there is none, and all methods do nothing."""
 
-    def __init__(self, path, rule, parameters, outputs):
-        self._path = None if path is None else Path(path)
+    def __init__(self, path, name, rule, parameters, outputs):
+        self._path = path
         if path is None:
             return
-        self._home = self._path.absolute().parents[1]
+        self._home = os.path.dirname(os.path.abspath(str(path)))
         self._outputs = {self._inside(output): str(output) for output in outputs}
         self._record = {
+            "job": name,
             "rule": rule,
             "state": RUNNING,
             "process": {"host": socket.gethostname(), "pid": os.getpid()},
@@ -187,7 +130,7 @@ class Job:
 
     def _inside(self, path):
         """``path`` as seen from the object's folder; None where it lies elsewhere."""
-        relative = os.path.relpath(os.path.abspath(str(path)), str(self._home))
+        relative = os.path.relpath(os.path.abspath(str(path)), self._home)
         return None if relative.startswith(os.pardir) else relative.replace(os.sep, "/")
 
     def _save(self):
@@ -196,7 +139,8 @@ class Job:
 
 def add_record_options(parser):
     """Give the argparse ``parser`` of a program the options that `recorded` reads."""
-    parser.add_argument("--record", help="file (.json) that shall say what the result was made from; none without")
+    parser.add_argument("--record", help="file (.jsonl) that shall say what the result was made from; none without")
+    parser.add_argument("--job", help="name of the job in it")
     parser.add_argument("--inputs", nargs="*", default=[], help="what the record shall have as inputs")
     parser.add_argument("--outputs", nargs="*", default=[], help="what it shall have as outputs; they lie beside it")
 
@@ -211,11 +155,11 @@ def recorded(options, rule, method):
     Raises UserError where an input is not what its own record says, or the record cannot be written; also where the
     same run of the workflow has tried the job before and met a UserError, which another try would meet again.
     """
-    before = read_record(options.record) if options.record else None
+    before = read_records(options.record).get(options.job) if options.record else None
     run = os.environ.get(RUN)
     if before is not None and run and before.get("refused") and before.get("run") == run:
         raise UserError(f"{before.get('reason')} (not tried again)")
-    job = Job(options.record, rule, parameters(method, **vars(options)), options.outputs)
+    job = Job(options.record, options.job, rule, parameters(method, **vars(options)), options.outputs)
     try:
         for each in options.inputs:
             job.takes(each)
@@ -235,19 +179,11 @@ def parameters(method, settings=None, backend=None, **_):
 
 
 class Provenance:
-    """The records of the object whose results lie in ``folder``: ``records`` by job, the stem of the record's name."""
+    """The records of the object whose results lie in ``folder``: ``records`` by job."""
 
     def __init__(self, folder):
         self.folder = str(folder)
-        self.records = {}
-        try:
-            names = sorted(os.listdir(os.path.join(self.folder, FOLDER)))
-        except OSError:
-            names = []
-        for name in names:
-            record = read_record(os.path.join(self.folder, FOLDER, name)) if not name.startswith(".") else None
-            if record is not None:
-                self.records[os.path.splitext(name)[0]] = record
+        self.records = read_records(os.path.join(self.folder, FILE))
         self._outdated = {}
         self._makers = {path: job for job, record in self.records.items() for path in record["outputs"]}
 
@@ -271,7 +207,7 @@ class Provenance:
         if self.records[job]["state"] == OK:
             record = {**self.records[job], "state": FAILED, "reason": f"{path} is not what it made", "refused": False}
             with contextlib.suppress(UserError):
-                write_record(os.path.join(self.folder, FOLDER, f"{job}.json"), record)
+                write_record(os.path.join(self.folder, FILE), record)
 
     def stopped(self, job):
         """Why the job has not succeeded, in words; None where it has."""

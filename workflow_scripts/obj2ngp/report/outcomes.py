@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, fields
 
 from obj2ngp.common.checks import open_file
 from obj2ngp.common.files import ERROR, UserError, atomic_path
-from obj2ngp.common.provenance import Provenance, may_run
+from obj2ngp.common.provenance import Provenance
+from obj2ngp.common.records import may_run
 from obj2ngp.common.tables import write_table
 
 LONGEST_LOG = 1 << 16  # bytes of a log's end in which the reason of a stop is looked for

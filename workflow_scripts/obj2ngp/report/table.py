@@ -30,7 +30,7 @@ from obj2ngp.common.checks import (
 )
 from obj2ngp.common.files import UserError, atomic_path
 from obj2ngp.common.packing import holder, is_there
-from obj2ngp.common.provenance import FOLDER
+from obj2ngp.common.records import FILE
 from obj2ngp.common.tables import read_table, write_table
 from obj2ngp.common.tensor_files import read_header
 from obj2ngp.evaluation.registry import METRICS
@@ -202,7 +202,7 @@ def _last_change(folder, files):
     """When an object's files, or the folders that they lie in, changed; never (infinity) if one is missing."""
     paths = [holder(os.path.join(folder, file)) for file in all_files(files)]
     parents = {os.path.dirname(path) for path in paths}
-    records = os.path.join(folder, FOLDER)
+    records = os.path.join(folder, FILE)
     try:
         times = [os.stat(path).st_mtime for path in paths]
         if os.path.exists(records):

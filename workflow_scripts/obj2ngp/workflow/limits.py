@@ -16,7 +16,7 @@ LOOK = 1.0  # seconds between two looks where the system gives no handle of a pr
 
 
 class Limits:
-    """The limits of a job that is expected to take `minutes`, and whose record is the file `record` (or None)."""
+    """The limits of a job that is expected to take `minutes`, and whose `record` is (file, name of the job) or None."""
 
     def __init__(self, minutes, record):
         self.minutes = minutes * float(os.environ.get(PATIENCE) or 0)
@@ -50,14 +50,17 @@ class Limits:
     def note(self, process, reason):
         """Have the job's record say that it failed, where it still says that `process` is at it."""
         try:
-            with open(self._record or "", encoding="utf-8") as file:
-                if '"state": "running"' not in file.read():
-                    return
+            path, job = self._record or ("", "")
+            begin, last = f'{{"job":"{job}",'.encode(), b""
+            with open(path, "rb") as file:
+                for line in file:
+                    last = line if line.startswith(begin) else last
         except OSError:
             return
-        from obj2ngp.common.provenance import close_record  # only here: it takes longer to import than a job may start
+        if b'"state":"running"' in last:
+            from obj2ngp.common.records import close_record  # only here: it takes longer to import than a job may start
 
-        close_record(self._record, process, reason)
+            close_record(path, job, process, reason)
 
 
 class Process:
