@@ -7,6 +7,9 @@ min_version("9.0")
 configfile: "config/config.yaml"
 
 
+report: "rules/captions/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/progress.smk"
 include: "rules/render.smk"
@@ -38,6 +41,8 @@ rule all:
     input:
         rules.summary.output,
         rules.gallery.output,
+        rules.excerpt.output if OBJECTS.total > REPORTED else [],
+        rules.plots.output if OBJECTS.total >= PLOTTED else [],
         rules.collection.output if "weights" in SETTINGS.formats else [],
         rules.objects.input,
 

@@ -21,7 +21,7 @@ PASSES = ("train", "val", "test")
 FINISHED = (
     *(f"renders/{name}" for split in PASSES for name in (f"{split}.zip", f"transforms_{split}.json")),
     *("model.safetensors", "training.csv", "test.zip"),
-    *("metrics.csv", "metrics.json", "orbit.gif", "orbit.webp", "orbit.mp4", "viewer.html"),
+    *("metrics.csv", "metrics.json", "comparison.webp", "orbit.gif", "orbit.webp", "orbit.mp4", "viewer.html"),
 )
 
 

@@ -31,6 +31,7 @@ from obj2ngp.exports.registry import COLLECTION_METHOD, FORMATS
 from obj2ngp.ngp.config import METHOD as TRAIN_METHOD
 from obj2ngp.ngp.settings import ORBIT_METHOD, VIEWS_METHOD
 from obj2ngp.report.settings import METHOD as GALLERY_METHOD
+from obj2ngp.report.settings import PLOTTED, REPORTED
 from obj2ngp.scene.settings import METHOD as RENDER_METHOD
 from obj2ngp.views.kinds import SPLITS, descriptions
 from obj2ngp.views.settings import METHOD as IMPORT_METHOD
@@ -308,6 +309,15 @@ def source_mesh(wildcards):
         SETTINGS.of(wildcards.object).configuration.test,
     )
     return [item.path] if item.is_model and test.geometry else []
+
+
+def shown_mesh(wildcards):
+    """The model of an object whose page shows it."""
+    item, viewer = (
+        OBJECTS[wildcards.object],
+        SETTINGS.of(wildcards.object).configuration.viewer,
+    )
+    return [item.path] if item.is_model and viewer.source else []
 
 
 def training_views(wildcards):

@@ -43,6 +43,7 @@ rule metrics:
     output:
         table=ensure(result("metrics.csv"), non_empty=True),
         protocol=ensure(result("metrics.json"), non_empty=True),
+        comparison=ensure(result("comparison.webp"), non_empty=True),
     log:
         "logs/{object}/metrics.log",
     conda:
@@ -100,6 +101,9 @@ rule viewer:
         model=rules.train.output.model,
         log=rules.train.output.log,
         metrics=rules.metrics.output.table,
+        protocol=rules.metrics.output.protocol,
+        comparison=rules.metrics.output.comparison,
+        source=steady(shown_mesh),
         transforms=result("renders/transforms_test.json"),
     output:
         page=ensure(result("viewer.html"), non_empty=True),
@@ -118,6 +122,6 @@ rule viewer:
         (
             launched(program("viewer")) + " --object {wildcards.object:q}"
             ' --results "$(dirname {output.page:q})" --settings {params.settings:q}'
-            " --out {output.page:q}"
+            " --source {input.source:q} --out {output.page:q}"
         )
         + recorded("viewer")

@@ -4,6 +4,8 @@ OBJECT_TABLE = f"{RESULTS}/objects.tsv"
 SUMMARY = f"{RESULTS}/summary.csv"
 FAILURES = f"{RESULTS}/failures.csv"
 GALLERY = f"{RESULTS}/gallery"
+EXCERPT = f"{RESULTS}/excerpt"
+PLOTS = f"{RESULTS}/plots"
 COLLECTION = f"{RESULTS}/collection"
 COMPARED = SETTINGS.configuration.gallery.compare
 
@@ -13,12 +15,14 @@ SUMMARISE = program(
     *("--results", RESULTS, "--logs", "logs", "--objects", OBJECT_TABLE),
     *("--out", SUMMARY, "--failures", FAILURES),
 )
-SHOW = program(
+SHOWN = (
     "gallery",
     *("--results", RESULTS, "--objects", OBJECT_TABLE, "--summary", SUMMARY),
-    *("--out", GALLERY),
     *(("--compare", COMPARED) if COMPARED else ()),
 )
+SHOW = program(*SHOWN, "--out", GALLERY)
+SHOW_SOME = program(*SHOWN, "--out", EXCERPT, "--most", REPORTED)
+PLOT = program("plots", "--results", RESULTS, "--out", PLOTS)
 COLLECT = program(
     "collect",
     *("--results", RESULTS, "--objects", OBJECT_TABLE),
@@ -48,7 +52,11 @@ rule summary:
         OBJECT_TABLE,
         stamps,
     output:
-        report(ensure(update(SUMMARY), non_empty=True), category="Numbers"),
+        report(
+            ensure(update(SUMMARY), non_empty=True),
+            caption="captions/summary.rst",
+            category="Numbers",
+        ),
         FAILURES,
     log:
         "logs/summary.log",
@@ -87,13 +95,22 @@ rule collection:
         f"{COLLECT} &> {{log:q}}"
 
 
-# The page's folder holds all that it shows, so that Snakemake's report shows it too.
+def reported(folder):
+    """The folder of a gallery, as an output that Snakemake's report shows: it holds all that its page shows."""
+    return report(
+        directory(folder),
+        caption="captions/gallery.rst",
+        htmlindex="index.html",
+        category="Gallery",
+    )
+
+
 rule gallery:
     input:
         OBJECT_TABLE,
         SUMMARY,
     output:
-        report(directory(GALLERY), htmlindex="index.html", category="Gallery"),
+        directory(GALLERY) if OBJECTS.total > REPORTED else reported(GALLERY),
     log:
         "logs/gallery.log",
     benchmark:
@@ -109,6 +126,54 @@ rule gallery:
         method=GALLERY_METHOD,
     shell:
         f"{SHOW} &> {{log:q}}"
+
+
+# The gallery of a choice of very many objects, for the report.
+rule excerpt:
+    input:
+        OBJECT_TABLE,
+        SUMMARY,
+    output:
+        reported(EXCERPT),
+    log:
+        "logs/excerpt.log",
+    benchmark:
+        "logs/excerpt.benchmark.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    params:
+        compare=COMPARED,
+        method=GALLERY_METHOD,
+    shell:
+        f"{SHOW_SOME} &> {{log:q}}"
+
+
+rule plots:
+    input:
+        SUMMARY,
+    output:
+        report(
+            directory(PLOTS),
+            patterns=["{name}.svg"],
+            caption="captions/plots.rst",
+            category="Plots",
+        ),
+    log:
+        "logs/plots.log",
+    benchmark:
+        "logs/plots.benchmark.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    shell:
+        f"{PLOT} &> {{log:q}}"
 
 
 # What is ready is shown even where some objects stopped; the summary says why they did. A slice shows nothing.

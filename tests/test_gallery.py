@@ -7,6 +7,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 from axe_core_python.base import AXE_FILE_PATH
+from PIL import Image
 
 import gallery as program
 from browser import needs_chromium
@@ -14,7 +15,6 @@ from gallery_page import read_gallery
 from obj2ngp.common.files import UserError
 from obj2ngp.report import gallery
 from obj2ngp.report.gallery import FILES
-from obj2ngp.viewer.page import PICTURES
 from result_files import write_objects
 from test_viewer import make_model, write_page
 
@@ -107,15 +107,41 @@ def test_files_are_copied_where_the_file_system_has_no_hard_links(tmp_path, monk
     check_files(run(tmp_path))
 
 
-def test_the_pictures_that_an_objects_page_shows_come_along(tmp_path):
+def test_pages_and_exports_come_along(tmp_path):
+    """But for those of very many files."""
     write_results(tmp_path, NAMES)
-    write_objects(tmp_path / "objects.tsv", NAMES, ["viewer.html"])
-    assert set(gallery.PICTURES) == {folder.strip("/") for folder in PICTURES.values()}
-    iio.imwrite(tmp_path / "chair" / "test" / "001.png", np.zeros((4, 4, 3), np.uint8))
-    iio.imwrite(tmp_path / "chair" / "test" / "001_depth.png", np.zeros((4, 4, 3), np.uint8))
+    write_objects(tmp_path / "objects.tsv", NAMES, ["viewer.html", "export/mesh", "export/nsvf"])
+    for export, count in (("mesh", 2), ("nsvf", gallery.MOST_FILES + 1)):
+        (tmp_path / "chair" / "export" / export / "rgb").mkdir(parents=True)
+        for number in range(count):
+            (tmp_path / "chair" / "export" / export / "rgb" / f"{number}.png").touch()
     out = run(tmp_path)
-    assert sorted(path.name for path in (out / "files/chair/test").iterdir()) == ["000.png", "001.png"]
-    assert "viewer.html" in read_gallery(out)[0]["chair"]["files"]
+    chair = read_gallery(out)[0]["chair"]
+    assert chair["exports"] == ["export/mesh/rgb/0.png", "export/mesh/rgb/1.png"] and "viewer.html" in chair["files"]
+    assert all((out / "files/chair" / file).is_file() for file in chair["exports"])
+
+
+def test_an_excerpt_has_the_best_the_worst_and_failed_ones(tmp_path):
+    names = [f"object{number}" for number in range(200)]
+    figures = [30 + (number * 37 % 200) / 10 for number in range(200)]
+    rows = [
+        (name, "it stopped" if number % 10 == 0 else "ok", "" if number % 10 == 0 else figures[number], *[""] * 7)
+        for number, name in enumerate(names)
+    ]
+    write_summary(tmp_path, rows)
+    write_objects(tmp_path / "objects.tsv", names)
+    objects, about = read_gallery(run(tmp_path, "--most", 40))
+    assert (
+        len(objects) == about["count"] == 40
+        and about["total"] == 200
+        and list(objects) == sorted(objects, key=names.index)
+    )
+    known = sorted(row[2] for row in rows if row[2])
+    shown = sorted(row["psnr"] for row in objects.values() if row["psnr"])
+    assert shown[:10] == known[:10] and shown[-10:] == known[-10:]
+    assert sum(row["status"] != "" for row in objects.values()) >= 10
+    assert "An excerpt of 200 objects" in (tmp_path / "gallery" / "index.html").read_text()
+    assert len(read_gallery(run(tmp_path, "--most", 300))[0]) == 200
 
 
 def test_a_page_holds_nothing_of_a_former_one(tmp_path):
@@ -266,6 +292,25 @@ def test_pages_are_accessible_in_either_scheme_and_any_width(tmp_path, browser, 
     assert page.messages == []
     page.go(frame)
     assert serious(page) == []
+    page.close()
+
+
+@needs_chromium
+def test_a_packed_object_shows_the_first_frame_of_its_turntable(tmp_path, browser):
+    frames = np.stack([np.full((16, 16, 3), shade, np.uint8) for shade in (200, 0, 0)])
+    (tmp_path / "chair").mkdir()
+    Image.fromarray(frames[0]).save(
+        tmp_path / "chair" / "orbit.webp", save_all=True, append_images=map(Image.fromarray, frames[1:]), duration=40
+    )
+    write_summary(tmp_path, [("chair", "ok", 30, *[""] * 7)])
+    write_objects(tmp_path / "objects.tsv", ["chair"])
+    page = browser.open((run(tmp_path) / "index.html").as_uri(), 800, 600)
+    x, y = page.run("""
+        while (document.querySelector(".card canvas")?.width !== 16) await new Promise((next) => setTimeout(next, 20));
+        const { left, top, width, height } = document.querySelector(".card canvas").getBoundingClientRect();
+        return [left + width / 2, top + height / 2]""")
+    shade = iio.imread(page.screenshot())[int(y), int(x), :3]
+    assert abs(shade.astype(int) - 200).max() < 8 and page.messages == []
     page.close()
 
 

@@ -15,7 +15,6 @@ from ball import DISTANCE, RADIUS, ball_images
 from obj2ngp.common.files import UserError
 from obj2ngp.common.lattice import Lattice, save_lattice
 from obj2ngp.evaluation import geometry
-from obj2ngp.evaluation.source_mesh import source_surface, triangulated
 from obj2ngp.ngp.backends.cpu import Backend
 from obj2ngp.ngp.buffers import Rays, Samples
 from obj2ngp.ngp.config import NetworkConfig, OccupancyConfig, TrainConfig
@@ -24,6 +23,7 @@ from obj2ngp.ngp.field import Field
 from obj2ngp.ngp.lattice import density_lattice
 from obj2ngp.ngp.model_file import Model
 from obj2ngp.ngp.rendering import Renderer
+from obj2ngp.scene.source_mesh import source_surface, triangulated
 from obj2ngp.views.nerf_synthetic import write_images
 from obj2ngp.views.pictures import truth_on_white
 from test_surface import CENTER, ball_density

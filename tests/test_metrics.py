@@ -15,7 +15,8 @@ from hypothesis.extra.numpy import arrays
 from skimage.metrics import peak_signal_noise_ratio
 
 from obj2ngp.common.files import UserError
-from obj2ngp.evaluation.metrics import flip, ssim
+from obj2ngp.evaluation.comparison import PIXELS, TALLEST, chosen, shrunk
+from obj2ngp.evaluation.metrics import flip, flip_picture, ssim
 from obj2ngp.views.pictures import PSNR_OF_EQUAL_IMAGES, check_view_names, psnr, truth_on_white
 from result_files import write_views
 
@@ -95,6 +96,8 @@ def test_one_row_a_view_and_a_protocol(tmp_path):
     assert float(rows[1]["flip"]) == pytest.approx(flip(truth, prediction))
     protocol = json.loads((tmp_path / "metrics.json").read_text())
     assert "white" in protocol["images"]
+    assert protocol["comparison"]["rows"] == ["000", "001", "002"]
+    assert iio.imread(tmp_path / "comparison.webp").shape == (3 * 16, 3 * 20, 3)
     # LPIPS is there exactly where its weights are, and the protocol says which.
     assert ("lpips" in rows[0]) == ("not computed" not in protocol["lpips"])
 
@@ -118,3 +121,19 @@ def test_an_unfit_view_is_named(tmp_path, spoil, message):
     assert finished.returncode == 1
     assert finished.stderr.startswith("error: object chair: ") and message in finished.stderr
     assert not (tmp_path / "metrics.csv").exists()
+
+
+@given(count=st.integers(1, 300), side=st.sampled_from([16, 128, 400]), seed=st.integers(0, 9))
+def test_of_very_many_views_the_best_and_the_worst_are_shown(count, side, seed):
+    scores = np.random.default_rng(seed).normal(30, 2, count)
+    shown = chosen(scores, side, side)
+    assert shown == sorted(set(shown)) and {int(scores.argmin()), int(scores.argmax())} <= set(shown)
+    assert len(shown) == count or len(shown) * side**2 > 0.8 * PIXELS - side**2
+    assert len(shown) * side**2 <= PIXELS and len(shown) * side <= TALLEST
+
+
+def test_flip_is_the_mean_of_its_picture():
+    truth, prediction = np.random.default_rng(0).integers(0, 256, (2, 24, 32, 3), dtype=np.uint8)
+    assert flip_picture(truth, truth).max() <= 4 and flip_picture(truth, prediction).mean() > 50
+    ramp = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    np.testing.assert_array_equal(shrunk(ramp, 2)[0, 0], np.rint(ramp[:2, :2].mean(axis=(0, 1))))

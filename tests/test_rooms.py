@@ -63,7 +63,7 @@ ROOMS = {
         programs={"export", "collect"},
     ),
     "viewer": Room(
-        {"common", "views", "ngp"},
+        {"common", "views", "ngp", "scene"},
         {"numpy", "imageio", "imageio_ffmpeg", "rich", "safetensors", "torch", "numba", "triton", *TCNN},
         optional={"viser"},
         programs={"viewer", "view"},

@@ -4,7 +4,9 @@ import base64
 import dataclasses
 import json
 import re
+import zlib
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
@@ -21,6 +23,7 @@ from obj2ngp.ngp.settings import OrbitSettings
 from obj2ngp.ngp.turntable import orbit_poses
 from obj2ngp.viewer import packing
 from obj2ngp.viewer.page import STATIC, embedded, thinned
+from obj2ngp.viewer.source import LARGEST, packed_source
 from obj2ngp.viewer.window import Window
 from obj2ngp.views.pictures import psnr
 
@@ -60,12 +63,12 @@ def save(model, path):
     save_tensors(path, {"table": model.table.numpy(), "weights": model.weights.numpy(), "occupied": bits}, model.header)
 
 
-def write_page(model, results, **settings):
-    """The page of `model`, by the program; it calls the object `ball`."""
+def write_page(model, results, *words, **settings):
+    """The page of `model`, by the program with the options `words`; it calls the object `ball`."""
     save(model, results / "model.safetensors")
     page = results / "viewer.html"
     options = ["--object", "ball", "--results", str(results), "--out", str(page)]
-    viewer.main([*options, "--settings", json.dumps(settings)])
+    viewer.main([*options, *map(str, words), "--settings", json.dumps(settings)])
     return page
 
 
@@ -117,8 +120,68 @@ def test_the_page_is_one_file_that_asks_for_nothing(tmp_path):
     assert "$" not in re.sub(r"\$\{|\$\(|const \$ |\$\$", "", text.split("<script>")[0])
     content = told(page)
     assert [view["name"] for view in content["views"]] == ["000", "001", "002"]
-    assert [text for text, _ in content["files"]] == ["model", "cameras"] and content["field"]["grid"] == 16
+    assert [text for text, _ in content["files"]] == ["model", "test cameras"] and content["field"]["grid"] == 16
     assert ["seed", "0"] in content["facts"] and content["lens"]["focal"] > 0.5
+
+
+def test_a_page_for_itself_links_nothing(tmp_path):
+    write_cameras(tmp_path / "ball")
+    assert told(write_page(make_model(), tmp_path / "ball", "--alone"))["files"] == []
+
+
+def write_source(folder):
+    """An .obj file: a red square, and a textured one that faces it; and the record of its views, which moves it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    corners = [(x, y, z) for z in (0, 2) for x, y in ((0, 0), (2, 0), (2, 2), (0, 2))]
+    lines = [
+        "mtllib m.mtl",
+        *("v {} {} {}".format(*corner) for corner in corners),
+        "vt 0 0",
+        "vt 1 0",
+        "vt 1 1",
+        "vt 0 1",
+    ]
+    lines += ["usemtl red", "f 1 2 3 4", "usemtl picture", "f 5/1 6/2 7/3 8/4"]
+    (folder / "model.obj").write_text("\n".join(lines) + "\n")
+    (folder / "m.mtl").write_text("newmtl red\nKd 1 0 0\nnewmtl picture\nmap_Kd picture.png\n")
+    picture = np.zeros((8, 8, 3), np.uint8)
+    picture[:4, :, 1], picture[4:, :, 2] = 255, 255  # green over blue
+    iio.imwrite(folder / "picture.png", picture)
+    record = {"settings": {"up": "Z"}, "normalization": {"scale": 0.5, "translation": [-0.5, -0.5, 1.0]}}
+    (folder / "record.json").write_text(json.dumps(record))
+    return folder / "model.obj", folder / "record.json"
+
+
+def test_the_source_mesh_lies_in_the_world_of_the_views_with_its_colours(tmp_path):
+    about, content = packed_source(*write_source(tmp_path))
+    count, columns = about["vertices"], np.frombuffer(content, "<u2", 3 * (about["vertices"] + about["triangles"]))
+    place = np.cumsum(columns[: 3 * count].reshape(3, -1), axis=1, dtype=np.uint16).T * about["step"] + about["low"]
+    index = np.cumsum(columns[3 * count :].reshape(3, -1), axis=1, dtype=np.uint16).T
+    colors = np.frombuffer(content, np.uint8)[-3 * count :].reshape(3, -1).T / about["color"]
+    np.testing.assert_allclose([place.min(0), place.max(0)], [[-0.5, -0.5, 1], [0.5, 0.5, 2]], atol=1e-3)
+    middle, color = place[index].mean(1), colors[index].mean(1)
+    assert (color[middle[:, 2] < 1.5] == (1, 0, 0)).all() and (middle[:, 2] > 1.5).sum() > 100  # split for its texture
+    inside = (middle[:, 2] > 1.5) & (abs(middle[:, 1]) > 0.1)
+    np.testing.assert_allclose(color[inside, 1], middle[inside, 1] > 0)
+    np.testing.assert_allclose(color[inside, 2], middle[inside, 1] < 0)
+
+
+def test_a_large_mesh_is_made_coarser_until_it_fits(tmp_path):
+    side = np.linspace(-1, 1, 120)
+    heights = np.random.default_rng(0).normal(0, 0.02, (120, 120))
+    lines = [
+        "v {:.5f} {:.5f} {:.5f}".format(x, y, heights[i, j]) for i, x in enumerate(side) for j, y in enumerate(side)
+    ]
+    lines += [
+        "f {} {} {} {}".format(a, a + 1, a + 121, a + 120)
+        for i in range(119)
+        for a in range(120 * i + 1, 120 * i + 120)
+    ]
+    _, record = write_source(tmp_path)
+    (tmp_path / "large.obj").write_text("\n".join(lines) + "\n")
+    about, content = packed_source(tmp_path / "large.obj", record)
+    assert 1000 < about["triangles"] < 2 * 119**2 == 2 * about["faces"]
+    assert len(zlib.compress(content, 9)) <= LARGEST
 
 
 def test_the_page_of_a_larger_field_says_so(tmp_path):
@@ -188,7 +251,15 @@ def test_the_page_lives(browser, tmp_path):
     results = tmp_path / "ball"
     write_cameras(results)
     (results / "metrics.csv").write_text("object,view,psnr\nball,000,30.5\nball,001,29.0\nball,002,31.0\n")
-    page = browser.open(write_page(make_model(), results).as_uri(), 420, 500)
+    (results / "metrics.json").write_text(json.dumps({"comparison": {"rows": ["000", "001"]}}))
+    iio.imwrite(
+        results / "comparison.webp",
+        np.kron(np.array([[0, 80, 160], [200, 240, 40]], np.uint8), np.ones((32, 32), np.uint8)),
+    )
+    (results / "renders" / "train").mkdir()
+    model, record = write_source(tmp_path / "model")
+    record.rename(results / "renders" / "train" / "record.json")
+    page = browser.open(write_page(make_model(), results, "--source", model).as_uri(), 420, 500)
     page.wait("document.getElementById('speed').textContent && !player.busy")
     page.run("document.getElementById('stage').focus()")
     page.key("ArrowLeft")
@@ -204,7 +275,19 @@ def test_the_page_lives(browser, tmp_path):
     assert page.run("return camera.lens.pose") == told(results / "viewer.html")["views"][1]["pose"]
     page.key("d")
     page.wait("!player.busy && player.look.depth")
-    assert page.messages == [] and all(url.startswith("file:") for url in page.requests)
+
+    def shade(over):
+        """The middle of the stage, left of the slider, with something over the live view."""
+        page.run(f"const o = document.getElementById('over'); o.value = '{over}'; o.dispatchEvent(new Event('change'))")
+        return iio.imread(page.screenshot())[175, 200, :3].astype(int)
+
+    assert [
+        abs(shade(over) - grey).max() < 9 for over, grey in (("truth", 200), ("prediction", 240), ("error", 40))
+    ] == [True] * 3
+    page.run("camera.stand({ ...camera.lens, pose: [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 4], [0, 0, 0, 1]] })")
+    red, green, blue = shade("mesh")  # the middle of its upper square, above the picture's edge or below it
+    assert red < 20 and max(green, blue) > 150
+    assert page.messages == [] and all(url.startswith(("file:", "blob:")) for url in page.requests)
     page.close()
 
 

@@ -16,13 +16,14 @@ def parse(argv):
     parser.add_argument("--summary", type=Path, required=True, help="table of summary.py")
     parser.add_argument("--out", type=Path, required=True, help="folder to write, with the page index.html")
     parser.add_argument("--compare", type=Path, help="folder of the results of another run, to be shown beside these")
+    parser.add_argument("--most", type=int, metavar="N", help="objects to show: the best, the worst, failed and others")
     return parser.parse_args(argv)
 
 
 def main(argv):
     """Write the page as `argv` says. Raises UserError."""
     options = parse(argv)
-    write_gallery(options.results, options.objects, options.summary, options.out, options.compare)
+    write_gallery(options.results, options.objects, options.summary, options.out, options.compare, options.most)
 
 
 if __name__ == "__main__":

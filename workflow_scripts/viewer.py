@@ -15,6 +15,8 @@ def parse(argv):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--object", required=True, help="name of the object")
     parser.add_argument("--results", type=Path, required=True, help="folder of the object's results")
+    parser.add_argument("--source", type=Path, nargs="?", help=".obj file: show its mesh, too")
+    parser.add_argument("--alone", action="store_true", help="without links to files, for a page that is sent away")
     parser.add_argument("--settings", default="{}", help="JSON object, see ViewerSettings")
     parser.add_argument("--out", type=Path, required=True, help="page to write (.html)")
     add_record_options(parser)
@@ -27,7 +29,8 @@ def main(argv):
     with naming(options.object, options.results), recorded(options, "viewer", METHOD):
         from obj2ngp.viewer.page import write_page  # later: PyTorch takes its time
 
-        write_page(options.object, options.results, read_settings(ViewerSettings, options.settings), options.out)
+        settings = read_settings(ViewerSettings, options.settings)
+        write_page(options.object, options.results, settings, options.out, options.source, options.alone)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,3 @@
 """How good pictures and shape are: runs in the report environment."""
 
-METHOD = 2  # of the metrics; raised by hand when the same pictures give other numbers than before
+METHOD = 3  # of the metrics; raised by hand when the same pictures give other numbers than before

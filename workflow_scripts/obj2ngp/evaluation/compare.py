@@ -1,9 +1,11 @@
 """Compare rendered test views with the true ones, by every metric of the registry.
 
-Writes one row a view, and beside the table a JSON file of the same name that states the protocol.
+Writes one row a view, and beside the table a JSON file of the same name that states the protocol, and a picture of
+the views.
 """
 
 import json
+from functools import partial
 from importlib.metadata import version
 
 import numpy as np
@@ -15,10 +17,12 @@ from obj2ngp.views.picture_files import read_picture
 from obj2ngp.views.pictures import check_view_names, truth_on_white
 from obj2ngp.views.reading import read_images
 
+from .comparison import COLUMNS, write_comparison
 from .registry import METRICS
 
 IMAGES = "8-bit sRGB, whole image; truth composited from straight alpha on white and rounded"
 
+COMPARISON = "comparison.webp"
 NO_SOURCE = "no source mesh is given"
 
 
@@ -35,23 +39,25 @@ def read_prediction(file, size):
     return picture
 
 
-def compare(transforms, predictions, metrics, geometry=None):
-    """Rows {"view": name, metric's name: value} of all views of a transforms file.
+def pair_of(views, predictions, index):
+    """(truth, prediction) of a view, both (H,W,3) uint8 on white; arguments as in `compare`. Raises UserError."""
+    file = folder_of(predictions) / f"{views.names[index]}.png"
+    return truth_on_white(views.rgba[index]), read_prediction(file, views.rgba.shape[1:3])
 
-    transforms   path of the file that lists the true views
+
+def compare(views, predictions, metrics, geometry=None):
+    """Rows {"view": name, metric's name: value} of all views.
+
+    views        PosedImages, the true views
     predictions  folder, which may be packed, with a picture NAME.png of each
     metrics      the Metrics to compute; one of the whole object has the same value in every row
     geometry     the object's Geometry, if some of them need it
 
     Raises UserError naming the view.
     """
-    views = read_images(transforms)
-    size = views.rgba.shape[1:3]
-    check_view_names(views.names, transforms)
 
     def pairs():
-        for name, rgba in zip(views.names, views.rgba, strict=True):
-            yield truth_on_white(rgba), read_prediction(folder_of(predictions) / f"{name}.png", size)
+        return (pair_of(views, predictions, index) for index in range(len(views)))
 
     def value(metric, index, pair):
         return float(metric.function(*pair) if metric.of == "pictures" else metric.function(depths[index]))
@@ -72,7 +78,7 @@ def compare(transforms, predictions, metrics, geometry=None):
 
 
 def write_metrics(name, transforms, predictions, out, geometry=None):
-    """Compare the views of the object `name` and write the table `out` and its protocol. Raises UserError.
+    """Compare the views of the object `name`; write the table `out`, its protocol and COMPARISON. Raises UserError.
 
     Without `geometry`, a Geometry, its shape is not measured.
     """
@@ -86,7 +92,13 @@ def write_metrics(name, transforms, predictions, out, geometry=None):
         **{metric: f"not computed: {reason}" for metric, reason in obstacles.items() if reason},
         "versions": {metric.package: version(metric.package) for metric in metrics if metric.package},
     }
-    rows = compare(transforms, predictions, metrics, geometry)
+    views = read_images(transforms)
+    check_view_names(views.names, transforms)
+    rows = compare(views, predictions, metrics, geometry)
+    with atomic_path(out.with_name(COMPARISON)) as temporary:
+        scores = [row["psnr"] for row in rows]
+        shown = write_comparison(temporary, scores, views.rgba.shape[1:3], partial(pair_of, views, predictions))
+    protocol["comparison"] = {"columns": COLUMNS, "rows": [views.names[index] for index in shown]}
     with atomic_path(out.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(protocol, indent=1) + "\n")
     with atomic_path(out) as temporary:

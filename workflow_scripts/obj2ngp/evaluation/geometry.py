@@ -200,7 +200,7 @@ def read_geometry(model, transforms, predictions):
 
     The record beside the training views says how the model lies in their world.
     """
-    from .source_mesh import source_surface
+    from obj2ngp.scene.source_mesh import source_surface
 
     training = read_images(transforms)
     vertices, faces = source_surface(model, transforms.parent / "train" / "record.json")

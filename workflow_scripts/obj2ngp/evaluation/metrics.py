@@ -29,8 +29,18 @@ def ssim(truth, prediction):
 
 def flip(truth, prediction):
     """Mean LDR-FLIP error (Andersson et al. 2020) of two uint8 pictures (H,W,3), from 0 (equal) to 1."""
+    return _flip(truth, prediction)[1]
+
+
+def flip_picture(truth, prediction):
+    """The LDR-FLIP error of each pixel, as a picture (H,W,3) uint8: black where they are equal, yellow at 1."""
+    error, _ = _flip(truth, prediction, magma=True)
+    return np.rint(255 * np.clip(error, 0, 1)).astype(np.uint8)
+
+
+def _flip(truth, prediction, magma=False):
+    """(error of each pixel, their mean) of two uint8 pictures; the former in colours where `magma` says so."""
     import flip_evaluator
 
     pair = (picture.astype(np.float32) / 255 for picture in (truth, prediction))
-    _, mean, _ = flip_evaluator.evaluate(*pair, "LDR", applyMagma=False)
-    return mean
+    return flip_evaluator.evaluate(*pair, "LDR", applyMagma=magma)[:2]

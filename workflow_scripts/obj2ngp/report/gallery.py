@@ -31,10 +31,15 @@ PAGE = "index.html"
 SHARD = 1000  # objects in a script of data
 COMPLETE = 1000  # objects up to which the folder holds all that the page shows
 VIEWER = "viewer.html"
-# What the page shows or links of an object, where it is there; the first one is its picture on the card.
-FILES = ("test/000.png", "orbit.mp4", "orbit.gif", VIEWER, "metrics.csv", "training.csv", "model.safetensors")
-PICTURES = ("renders/test", "test")  # folders of which the viewer shows pictures
-CAMERAS = "renders/transforms_test.json"  # which it links
+PICTURE = "test/000.png"  # on its card; in a packed project there is none
+# What the page shows or links of an object, where it is there.
+FILES = (
+    *(PICTURE, "orbit.mp4", "orbit.webp", "orbit.gif", VIEWER, "comparison.webp"),
+    *("metrics.csv", "metrics.json", "training.csv", "model.safetensors"),
+    *("renders/transforms_test.json", "renders/transforms_train.json"),
+)
+EXPORTS = "export/"
+MOST_FILES = 20  # of an export that are linked: views for other trainers are very many
 NUMBERS = (*TRAINING_FIGURES, "faces")
 WORDS = ("backend", "resolution")
 SYNSET = re.compile(r"(\d{8})-")
@@ -80,28 +85,45 @@ def _cells(row, numeric):
             continue
 
 
-def files_of(results, name, status, wanted):
+def files_of(results, name, status, wanted, packed):
     """Which of FILES an object has that are not older than a failure; `wanted` are the results that it should have.
 
-    A finished object has all of them, but for a page that was not wanted.
+    A finished object has all of them, but for a page that was not wanted, and a picture that lies in an archive.
     """
     if status == "ok":
-        return [file for file in FILES if file != VIEWER or file in wanted]
+        return [file for file in FILES if (file != VIEWER or file in wanted) and not (packed and file == PICTURE)]
     outcomes = Outcomes(results, results, name)
     return [file for file in FILES if (results / name / file).is_file() and not outcomes.outdated(Path(file))]
 
 
+def exports_of(results, name, wanted):
+    """The files of an object's exports, as paths in its folder; none of a format that has very many."""
+    for export in sorted(path for path in wanted if path.startswith(EXPORTS)):
+        files = sorted(path for path in (results / name / export).rglob("*") if path.is_file())
+        yield from (str(path.relative_to(results / name)) for path in files if len(files) <= MOST_FILES)
+
+
 def include_files(results, name, files, folder):
-    """Put an object's `files` into the gallery's `folder`, and what its page shows; returns those that are there."""
-    found = [file for file in files if include(results / name / file, folder / "files" / name / file)]
-    if VIEWER in found:
-        include(results / name / CAMERAS, folder / "files" / name / CAMERAS)
-        for pictures in PICTURES:
-            for file in sorted((results / name / pictures).glob("*.png")):
-                target = folder / "files" / name / pictures / file.name
-                if not file.name.endswith("_depth.png") and not target.exists():
-                    include(file, target)
-    return found
+    """Put an object's `files` into the gallery's `folder`; returns those that are there."""
+    return [file for file in files if include(results / name / file, folder / "files" / name / file)]
+
+
+def excerpt(names, figures, most):
+    """At most so many of `names`, in their order: a quarter failed, a quarter the best, a quarter the worst by PSNR.
+
+    The others are spread evenly over the rest.
+    """
+    if len(names) <= most:
+        return names
+    quarter = most // 4
+    finished = [name for name in names if "psnr" in figures.get(name, {})]
+    ranked = sorted(finished, key=lambda name: figures[name]["psnr"])
+    failed = [name for name in names if figures.get(name, {}).get("status") != "ok"]
+    chosen = {*failed[:quarter], *ranked[:quarter], *ranked[len(ranked) - quarter :]}
+    rest = [name for name in names if name not in chosen]
+    more = most - len(chosen)
+    chosen.update(rest[place * len(rest) // more] for place in range(more))
+    return [name for name in names if name in chosen]
 
 
 def category(name):
@@ -123,7 +145,7 @@ def natural(name):
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part.casefold()) for part in re.split(r"(\d+)", name)]
 
 
-def shard(names, figures, files, ranks, others, columns):
+def shard(names, figures, files, exports, ranks, others, columns):
     """What the page knows of the objects `names`, by columns; `others` are the figures of another run."""
     rows = [figures.get(name, {}) for name in names]
     data = {
@@ -134,6 +156,8 @@ def shard(names, figures, files, ranks, others, columns):
     }
     for column in columns:
         data[column] = [row.get(column) for row in rows]
+    if any(exports.values()):
+        data["exports"] = [exports[name] for name in names]
     if others is not None:
         data["other"] = [others[name].get("psnr", True) if name in others else None for name in names]
     return data
@@ -144,15 +168,18 @@ def embedded(value):
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def write_gallery(results, objects, summary, out, compare=None):
+def write_gallery(results, objects, summary, out, compare=None, most=None):
     """Write the page of the objects in the file `objects` into the folder `out`. Raises UserError.
 
     results  Path of the folder that holds a folder for each object
     summary  Path of their table
     compare  Path of the results of another run, or None
+    most     how many objects the page may show, those of `excerpt`; None: all
     """
     figures, wanted = read_summary(summary), read_objects(objects)
     others = read_summary(compare / SUMMARY) if compare else None
+    total = len(wanted)
+    wanted = {name: wanted[name] for name in excerpt(list(wanted), figures, most or total)}
     names, ranks = list(wanted), {name: rank for rank, name in enumerate(sorted(wanted, key=natural))}
     known = [row for name, row in figures.items() if name in wanted]
     metrics = [metric for metric in METRICS if any(metric.name in row for row in known)]
@@ -162,30 +189,34 @@ def write_gallery(results, objects, summary, out, compare=None):
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
     with atomic_folder(out) as folder:
         (folder / "data").mkdir()
-        files = {
-            name: files_of(results, name, figures.get(name, {}).get("status"), results_of)
-            for name, results_of in wanted.items()
-        }
+        status = {name: figures.get(name, {}).get("status") for name in names}
+        some = next((name for name in names if status[name] == "ok"), "")
+        packed = not (results / some / PICTURE).is_file()
+        files = {name: files_of(results, name, status[name], wanted[name], packed) for name in names}
+        exports = {name: list(exports_of(results, name, wanted[name])) for name in names}
         if complete:
-            files = {name: include_files(results, name, some, folder) for name, some in files.items()}
+            files = {name: include_files(results, name, files[name], folder) for name in names}
+            exports = {name: include_files(results, name, exports[name], folder) for name in names}
         for number, begin in enumerate(range(0, len(names), SHARD)):
-            data = shard(names[begin : begin + SHARD], figures, files, ranks, others, columns)
+            data = shard(names[begin : begin + SHARD], figures, files, exports, ranks, others, columns)
             script = f"gallery.take({number},{embedded(data)})\n"
             (folder / "data" / f"{number}.js").write_text(script, encoding="utf-8")
         include(summary, folder / summary.name)
         description = {
             "count": len(names),
+            "total": total,
             "shard": SHARD,
             "files": FILES,
             "metrics": [{"name": m.name, "title": m.title, "better": m.better, "format": m.format} for m in metrics],
             "numbers": list(NUMBERS),
             "categories": categories(names),
-            "failed": sum(figures.get(name, {}).get("status") != "ok" for name in names),
+            "failed": sum(status[name] != "ok" for name in names),
             "base": "files/" if complete else os.path.relpath(results, out) + "/",
             "other": os.path.relpath(compare, out) + "/" if compare else None,
         }
         page = environment.get_template(TEMPLATE).render(
             count=len(names),
+            total=total,
             mean=figures.get("(mean)", {}),
             metrics=metrics,
             summary=summary.name,

@@ -1,30 +1,40 @@
 """The page of one object: one file that holds the model and its renderer, and opens from a disk without a network."""
 
+import base64
+import dataclasses
 import html
 import json
+import zlib
 from pathlib import Path
 from statistics import fmean
 from string import Template
 
-from obj2ngp.common.files import atomic_path
+from obj2ngp.common.checks import read_text
+from obj2ngp.common.files import UserError, atomic_path
 from obj2ngp.common.tables import read_table
 from obj2ngp.ngp import load_model
 from obj2ngp.views.posed_images import DataError
 from obj2ngp.views.reading import read_cameras
 
 from .packing import Unsuited, packed
+from .source import packed_source
 
 STATIC = Path(__file__).parent / "static"
-SCRIPTS = ("shader.js", "field.js", "camera.js", "player.js", "page.js")
-PICTURES = {"truth": "renders/test/", "prediction": "test/"}
+SCRIPTS = ("shader.js", "field.js", "mesh.js", "camera.js", "player.js", "page.js")
+COMPARISON = "comparison.webp"  # a row of truth, prediction and error for each view that metrics.json names
 FILES = {
     "turntable (GIF)": "orbit.gif",
+    "turntable (WebP)": "orbit.webp",
     "turntable (MP4)": "orbit.mp4",
+    "test views": COMPARISON,
     "model": "model.safetensors",
     "metrics": "metrics.csv",
+    "how they are computed": "metrics.json",
     "training": "training.csv",
-    "cameras": "renders/transforms_test.json",
+    "test cameras": "renders/transforms_test.json",
+    "training cameras": "renders/transforms_train.json",
 }
+RECORD = "renders/train/record.json"  # what the render program wrote of the training views
 MESHES = "export/mesh"  # where the mesh is, if it was exported
 MOST_POINTS = 200  # of the training curve
 MOST_CAMERAS = 500  # of a split
@@ -65,8 +75,36 @@ def cameras_of(transforms):
     return [file.stem for file in cameras.files[:MOST_CAMERAS]], poses, lens
 
 
-def facts(model):
-    """What the model file says of the training, as pairs of words."""
+def content_of(file):
+    """What a JSON file that another program wrote holds; an empty dict where there is none that can be read."""
+    try:
+        content = json.loads(read_text(file))
+    except (OSError, ValueError, UserError):
+        content = {}
+    return content if isinstance(content, dict) else {}
+
+
+def comparison_of(results):
+    """(names of the rows, bytes) of the picture of the test views; nothing where it is missing."""
+    content = content_of(results / "metrics.json").get("comparison")
+    rows = content.get("rows") if isinstance(content, dict) else None
+    file = results / COMPARISON
+    if not file.is_file() or not isinstance(rows, list):
+        return [], b""
+    return [str(row) for row in rows], file.read_bytes()
+
+
+def flat(settings, path=""):
+    """(dotted name, value in words) of nested settings."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from flat(value, path + name + ".")
+        else:
+            yield path + name, json.dumps(value)
+
+
+def facts(model, record):
+    """What the model file and the record of its views say, as pairs of words."""
     header, network = model.header, model.config.network
     yield "steps", "{:,} in {:.1f} s".format(model.header["steps"], header["training_seconds"])
     yield "backend", "{}, {}".format(header["backend"], header["device"])
@@ -83,8 +121,12 @@ def facts(model):
         "{0.density_layers} × {0.density_width} and {0.color_layers} × {0.color_width}, spherical harmonics of degree"
         " {0.sh_degree}".format(network),
     )
-    for name, version in sorted(dict(header.get("versions", {})).items()):
-        yield name, str(version)
+    mesh = record.get("mesh")
+    if isinstance(mesh, dict) and isinstance(mesh.get("faces"), int):
+        yield "source mesh", "{:,} faces".format(mesh["faces"])
+    for content, made in ((record, "views: "), (header, "")):
+        if isinstance(content.get("versions"), dict):
+            yield from ((made + name, str(version)) for name, version in sorted(content["versions"].items()))
 
 
 def description(name, results, model):
@@ -96,15 +138,18 @@ def description(name, results, model):
     curve = [
         (figure(row, "seconds"), figure(row, "psnr")) for row in table(results / "training.csv", "seconds", "psnr")
     ]
+    record, aspect = content_of(results / RECORD), lens["aspect"] if lens else 1
+    settings = {"render": record.get("settings"), "train": dataclasses.asdict(model.config)}
     return {
         "name": name,
         "mean": "PSNR {:.2f} dB over {} test views".format(fmean(known), len(known)) if known else "",
         "views": [{"name": view, "psnr": psnrs.get(view), "pose": pose} for view, pose in zip(names, poses)],
         "lens": lens,
         "cameras": training,
-        "pictures": PICTURES,
+        "aspect": aspect,
         "curve": thinned([point for point in curve if None not in point], MOST_POINTS),
-        "facts": list(facts(model)),
+        "facts": list(facts(model, record)),
+        "settings": list(flat({name: values for name, values in settings.items() if isinstance(values, dict)})),
         "mesh": next((f"{MESHES}/{file.name}" for file in sorted((results / MESHES).glob("*.glb"))), None),
         "files": [[text, file] for text, file in FILES.items() if (results / file).is_file()],
     }
@@ -115,10 +160,17 @@ def embedded(value):
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def page_of(name, results, largest):
+def deflated(content):
+    """Bytes as a text: deflated and in Base64."""
+    return base64.b64encode(zlib.compress(content, 9)).decode("ascii")
+
+
+def page_of(name, results, largest, source=None, alone=False):
     """The page, a text, of the object whose results lie in the folder `results`. Raises ModelError.
 
-    It holds no field if it would have more than `largest` bytes with it, and says so instead.
+    largest  bytes that its field may take; of a larger one, the page says so instead
+    source   path of its .obj file, whose mesh the page shows, too, or None
+    alone    whether to leave out links to the files beside it
     """
     model = load_model(results / "model.safetensors")
     content, data = description(name, results, model), ""
@@ -129,6 +181,15 @@ def page_of(name, results, largest):
     except Unsuited as error:
         content["field"], data = None, ""
         content["problem"] = "No page can show this field: {}.".format(error)
+    rows, pictures = comparison_of(results)
+    mesh, content["rows"], content["source"] = b"", rows, None
+    if source:
+        try:
+            content["source"], mesh = packed_source(source, results / RECORD)
+        except (Unsuited, UserError) as error:
+            print("{}: the page has no source mesh: {}".format(name, error))
+    if alone:
+        content["files"], content["mesh"] = [], None
     read = lambda file: (STATIC / file).read_text(encoding="utf-8")  # noqa: E731
     scripts = "\n".join(read(file).replace('"use strict";\n', "") for file in SCRIPTS)
     return Template(read("page.html")).substitute(
@@ -136,13 +197,15 @@ def page_of(name, results, largest):
         style=read("page.css"),
         object=embedded(content),
         data=data,
+        source=deflated(mesh),
+        pictures=base64.b64encode(pictures).decode("ascii"),
         script='"use strict";\n' + scripts,
     )
 
 
-def write_page(name, results, settings, out):
+def write_page(name, results, settings, out, source=None, alone=False):
     """Write the page of an object, as `page_of` has it with ViewerSettings. Raises ModelError."""
-    text = page_of(name, results, settings.largest * 1e6)
+    text = page_of(name, results, settings.largest * 1e6, source, alone)
     with atomic_path(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
     print("{}: {:,} bytes".format(out, len(text.encode("utf-8"))))

@@ -183,7 +183,7 @@ class Resolved:
             kind = settings_kind(part)
             return dataclasses.asdict(getattr(configuration.export, part.replace("-", "_"))) if kind else {}
         if program == "viewer":
-            return {"largest": configuration.viewer.largest}
+            return {"largest": configuration.viewer.largest, "source": configuration.viewer.source}
         return dataclasses.asdict({"render_test": configuration.test, "orbit": configuration.orbit}[program])
 
     def _recipes(self):

@@ -79,6 +79,17 @@ class Cards {
   }
 }
 
+/** The first frame of an animation: a picture that is not in the page does not move. */
+function still(address) {
+  const canvas = made("canvas", { "aria-hidden": "true" }), image = new Image();
+  image.onload = () => {
+    Object.assign(canvas, { width: image.naturalWidth, height: image.naturalHeight });
+    canvas.getContext("2d").drawImage(image, 0, 0);
+  };
+  image.src = address;
+  return canvas;
+}
+
 /** Plays the turntable at `address` over the picture `view` while the pointer or the focus is there; dragging turns it. */
 function turntable(button, view, address) {
   let video = null, timer = 0, from = null, dragged = false;

@@ -16,7 +16,7 @@ const gallery = {
     const begin = number * about.shard;
     for (const [column, values] of Object.entries(data)) {
       const columns = this.columns;
-      columns[column] ??= ["other"].includes(column) ? [] : new Float64Array(about.count).fill(NaN);
+      columns[column] ??= ["other", "exports"].includes(column) ? [] : new Float64Array(about.count).fill(NaN);
       for (let i = 0; i < values.length; ++i) columns[column][begin + i] = values[i] ?? (columns[column] instanceof Float64Array ? NaN : null);
     }
     this.waiting.get(number)?.();
@@ -61,12 +61,12 @@ const number = (format, value) => {
 function write(index) {
   const { columns } = gallery, name = columns.name[index];
   if (name === undefined) return [made("p", { class: "text" }, "…")];
-  const view = made("span", { class: "view" }, has(index, "orbit.gif") ? "" : "no turntable");
+  const view = made("span", { class: "view" }, has(index, "orbit.webp") ? "" : "no turntable");
   if (has(index, about.files[0])) {
     const image = made("img", { src: address(index, about.files[0]), alt: "", decoding: "async" });
     image.addEventListener("error", () => image.remove());
     view.append(image);
-  }
+  } else if (has(index, "orbit.webp")) view.append(still(address(index, "orbit.webp")));
   const figures = about.metrics.filter((metric) => !isNaN(columns[metric.name][index])).map((metric) =>
     made("span", {}, made("small", {}, metric.title + " "), number(metric.format, columns[metric.name][index])));
   const facts = [
@@ -137,14 +137,16 @@ function chosen(now) {
 
 function pane(index, base, title) {
   const heading = title ? made("h3", {}, title) : null;
+  const exports = (base === about.base && gallery.columns.exports?.[index]) || [];
+  const more = exports.length ? made("p", { class: "exports" }, "Exports: ", ...exports.flatMap((file, i) => [i ? ", " : "", made("a", { href: address(index, file) }, file.replace("export/", ""))])) : null;
   if (base !== about.base || has(index, "viewer.html")) {
     const frame = made("iframe", { src: address(index, "viewer.html", base), title: title || gallery.columns.name[index] });
-    return made("div", { class: "pane" }, heading, frame);
+    return made("div", { class: "pane" }, heading, frame, more);
   }
   const links = about.files.slice(1).filter((file) => has(index, file)).map((file) => made("li", {}, made("a", { href: address(index, file) }, file)));
   const video = has(index, "orbit.mp4") ? made("video", { src: address(index, "orbit.mp4"), loop: "", controls: "", muted: "", "aria-label": "Turntable" }) : null;
   const status = gallery.columns.status[index];
-  return made("div", { class: "pane" }, heading, made("div", {}, video, made("p", status ? { class: "bad" } : {}, status || "It has no page of its own."), made("ul", {}, ...links)));
+  return made("div", { class: "pane" }, heading, made("div", {}, video, made("p", status ? { class: "bad" } : {}, status || "It has no page of its own."), made("ul", {}, ...links), more));
 }
 
 function open(name, other) {

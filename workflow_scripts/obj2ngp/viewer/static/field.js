@@ -12,6 +12,23 @@ async function inflated(text) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
+/** The program of a vertex and a fragment shader. */
+function linked(gl, vertex, fragment) {
+  const program = gl.createProgram();
+  for (const [kind, source] of [[gl.VERTEX_SHADER, vertex], [gl.FRAGMENT_SHADER, fragment]]) {
+    const shader = gl.createShader(kind);
+    gl.shaderSource(shader, source);
+    gl.compileShader(shader);
+    gl.attachShader(program, shader);
+  }
+  gl.linkProgram(program);
+  if (!gl.getProgramParameter(program, gl.LINK_STATUS)) {
+    const logs = gl.getAttachedShaders(program).map((shader) => gl.getShaderInfoLog(shader));
+    throw new FieldError("This graphics card refuses a shader. " + [...logs, gl.getProgramInfoLog(program)].join(" "));
+  }
+  return program;
+}
+
 /** Numbers of 16 bits (IEEE 754 binary16) as a Float32Array. */
 function fromHalf(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -61,21 +78,8 @@ class Field {
   }
 
   _program() {
-    const { gl } = this, program = gl.createProgram();
-    const sources = [[gl.VERTEX_SHADER, VERTEX_SHADER], [gl.FRAGMENT_SHADER, fragmentShader(this.model)]];
-    for (const [kind, source] of sources) {
-      const shader = gl.createShader(kind);
-      gl.shaderSource(shader, source);
-      gl.compileShader(shader);
-      gl.attachShader(program, shader);
-    }
-    gl.linkProgram(program);
-    if (!gl.getProgramParameter(program, gl.LINK_STATUS)) {
-      const logs = gl.getAttachedShaders(program).map((shader) => gl.getShaderInfoLog(shader));
-      throw new FieldError("This graphics card refuses the field's shader. " + [...logs, gl.getProgramInfoLog(program)].join(" "));
-    }
-    this.program = program;
-    this.uniform = (name) => gl.getUniformLocation(program, name);
+    this.program = linked(this.gl, VERTEX_SHADER, fragmentShader(this.model));
+    this.uniform = (name) => this.gl.getUniformLocation(this.program, name);
   }
 
   _texture(unit, target, name) {

@@ -4,10 +4,11 @@
 const $ = (id) => document.getElementById(id);
 const object = JSON.parse($("object").textContent);
 const SPIN = 24; // degrees a second
-let player = null, camera = null;
+const PICTURES = ["truth", "prediction", "error"]; // of a test view, as the page's picture of them has them
+let player = null, camera = null, mesh = null, shown = -1;
 
 function element(name, attributes = {}, ...children) {
-  const svg = ["line", "polyline", "text", "path", "circle"].includes(name);
+  const svg = ["line", "polyline", "text", "path"].includes(name);
   const made = svg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   made.append(...children);
@@ -41,6 +42,10 @@ async function start() {
     if (!(error instanceof FieldError)) throw error;
     return explain(error);
   }
+  if (object.source) {
+    mesh = new SourceMesh($("mesh"), object.source, await inflated($("source").textContent));
+    $("over").querySelector("[value=mesh]").disabled = false;
+  }
   steer($("stage"), camera);
   tools();
   camera.addEventListener("change", place);
@@ -71,6 +76,7 @@ function tools() {
   $("background").addEventListener("input", () => {
     player.look.background = [1, 3, 5].map((i) => parseInt($("background").value.slice(i, i + 2), 16) / 255);
     player.redraw();
+    cover();
   });
   const keys = { d: "depth", c: "where", " ": "spin" };
   $("stage").addEventListener("keydown", (event) => {
@@ -97,19 +103,33 @@ function describe() {
   for (const [name, value] of object.facts) $("facts").append(element("dt", {}, name), element("dd", {}, value));
   for (const [text, file] of object.files) $("links").append(element("li", {}, element("a", { href: file }, text)));
   $("files").hidden = !object.files.length;
+  for (const [name, value] of object.settings) $("settings").lastElementChild.append(element("dt", {}, name), element("dd", {}, value));
+  $("settings").hidden = !object.settings.length;
   if (object.curve.length > 1) curve();
+  for (const option of $("over").options) option.disabled = option.value === "mesh" || (option.value !== "" && !object.rows.length);
+  $("over").addEventListener("change", () => {
+    if (PICTURES.includes($("over").value)) look(shown < 0 ? 0 : shown);
+    cover();
+  });
+  $("slider").addEventListener("input", cover);
+  if (object.rows.length) {
+    const bytes = Uint8Array.from(atob($("pictures").textContent), (c) => c.charCodeAt(0));
+    const style = document.documentElement.style;
+    style.setProperty("--pictures", `url("${URL.createObjectURL(new Blob([bytes], { type: "image/webp" }))}")`);
+    style.setProperty("--rows", object.rows.length);
+    style.setProperty("--aspect", object.aspect);
+  }
   if (object.views.length) views();
 }
 
-/** The test views: a bar for each, and pictures over the live view. */
+/** The test views: a bar for each, and its pictures. */
 function views() {
   $("views").hidden = false;
   const numbers = object.views.map(({ psnr }) => psnr).filter((x) => x !== null);
   const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
   const bars = object.views.map((view, index) => {
     const known = view.psnr !== null, part = known ? 25 + (75 * (view.psnr - low)) / Math.max(1e-6, high - low) : 25;
-    const label = `View ${view.name}` + (known ? `: ${view.psnr.toFixed(2)} dB` : "");
-    const bar = element("button", { type: "button", style: `--part: ${part}%`, title: label, "aria-label": label, "aria-pressed": "false" });
+    const bar = element("button", { type: "button", style: `--part: ${part}%`, title: nameOf(view), "aria-label": nameOf(view), "aria-pressed": "false" });
     bar.addEventListener("click", () => look(index));
     return bar;
   });
@@ -118,40 +138,48 @@ function views() {
     $(id).disabled = !numbers.length;
     $(id).addEventListener("click", () => look(object.views.findIndex(({ psnr }) => psnr === extreme)));
   }
-  $("over").addEventListener("change", cover);
-  $("slider").addEventListener("input", cover);
-  for (const image of [$("front"), $("back")]) image.addEventListener("error", () => ($("missing").hidden = false));
+  if (numbers.length) choose(object.views.findIndex(({ psnr }) => psnr === low));
+}
+
+const nameOf = ({ name, psnr }) => `View ${name}` + (psnr === null ? "" : `: ${psnr.toFixed(2)} dB`);
+
+/** Shows the pictures of a test view beside its bar. */
+function choose(index) {
+  const view = object.views[index], row = object.rows.indexOf(view.name);
+  shown = index;
+  $("which").textContent = nameOf(view) + (row < 0 && object.rows.length ? "; its pictures are not in this page" : "");
+  $("tiles").hidden = row < 0;
+  document.documentElement.style.setProperty("--row", Math.max(0, row));
+  for (const tile of document.querySelectorAll("#tiles .picture")) tile.setAttribute("aria-label", `View ${view.name}, ${tile.className.slice(8)}`);
 }
 
 /** Looks from a test view. */
 function look(index) {
-  const view = object.views[index];
-  if (camera) camera.stand({ pose: view.pose, ...object.lens });
-  if (!$("over").value && !camera) $("over").value = "prediction";
+  choose(index);
+  if (camera) camera.stand({ pose: object.views[index].pose, ...object.lens });
   $("bars").childNodes.forEach((bar, i) => press(bar, i === index));
-  $("inset").view = view;
   place();
 }
 
-/** Puts pictures of the chosen view over the live one, as long as the camera stands there. */
+/** Puts the source mesh, or a picture of the test view where the camera stands, over the live view. */
 function cover() {
-  const over = $("over").value, inset = $("inset"), chosen = inset.view && (!camera || camera.view);
-  if (over && !inset.view) return look(0);
-  inset.hidden = !over || !chosen;
-  if (!inset.hidden && inset.loaded !== inset.view) { // not before somebody wants to see them
-    $("front").src = `${object.pictures.truth}${inset.view.name}.png`;
-    $("back").src = `${object.pictures.prediction}${inset.view.name}.png`;
-    $("missing").hidden = true;
-    inset.loaded = inset.view;
+  const over = $("over").value, isPicture = PICTURES.includes(over), inset = $("inset");
+  const row = isPicture && (!camera || camera.view) ? object.rows.indexOf(object.views[shown].name) : -1;
+  inset.hidden = row < 0;
+  $("mesh").toggleAttribute("hidden", over !== "mesh" || !mesh);
+  $("front").className = `picture ${over}`;
+  $("front").setAttribute("aria-label", isPicture ? `View ${object.views[shown].name}, ${over}` : "");
+  $("back").className = "picture prediction";
+  $("back").hidden = Boolean(camera); // the live view is there
+  $("sliding").hidden = !over;
+  $("stage").classList.toggle("split", !inset.hidden || !$("mesh").hidden);
+  const at = $("slider").value / 100, { offsetLeft, offsetWidth } = inset.hidden ? $("stage") : inset;
+  $("stage").style.setProperty("--at", `${100 * at}%`);
+  $("stage").style.setProperty("--line-at", `${(inset.hidden ? 0 : offsetLeft) + at * offsetWidth}px`);
+  if (!$("mesh").hidden) {
+    const { clientWidth, clientHeight } = $("mesh");
+    mesh.draw(framed(camera.lens, clientWidth, clientHeight), camera.unit, player.look.background);
   }
-  $("sliding").hidden = over !== "truth";
-  inset.className = over;
-  $("back").hidden = over === "truth"; // the live view is there
-  $("front").hidden = over === "prediction";
-  inset.style.setProperty("--at", `${$("slider").value}%`);
-  $("front").style.clipPath = over === "truth" ? `inset(0 ${100 - $("slider").value}% 0 0)` : "";
-  $("front").alt = inset.view ? `True picture of view ${inset.view.name}` : "";
-  $("back").alt = inset.view ? `Rendered picture of view ${inset.view.name}` : "";
 }
 
 /** Moves what lies over the live view to where the camera has it. */

@@ -1,15 +1,17 @@
-"""The surface of a source model, in the world of its views: only what lets less than half of the light by."""
+"""A source model again after its render, in the world of its views."""
 
+import dataclasses
 import json
 
 import numpy as np
 
 from obj2ngp.common.checks import read_text
 from obj2ngp.common.files import UserError
-from obj2ngp.scene.mesh import build_mesh
-from obj2ngp.scene.obj_file import read_obj
-from obj2ngp.scene.palette import read_palette
-from obj2ngp.scene.problems import Problems
+
+from .mesh import UP, build_mesh
+from .obj_file import read_obj
+from .palette import read_palette
+from .problems import Problems
 
 SOLID = 0.5  # opacity from which on a material is a surface: median depth, at half of the light, passes the others
 
@@ -29,18 +31,19 @@ def triangulated(face_start):
     return np.stack([first, first + number + 1, first + number + 2], axis=1), face
 
 
-def source_surface(model, record):
-    """Vertices (V,3), in the world of the views, and triangles (T,3) of an .obj file's solid faces.
+def read_source(model, record):
+    """(Mesh, its palette) of an .obj file; the mesh's corners lie in the world of the views.
 
     model   path of the file
     record  path of the record.json that the render program wrote of its views
 
     Faces that lie on one another are one, and broken ones are left out, as in the render. Raises UserError where the
-    record or the model cannot be read, or nothing is solid.
+    record or the model cannot be read.
     """
     try:
         content = json.loads(read_text(record))
         up, normalization = content["settings"]["up"], content["normalization"]
+        UP[up]  # of a set of pictures it may be another one
         scale, translation = normalization["scale"], np.array(normalization["translation"], float)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{record}: no readable record of a model's views: {error!r}") from error
@@ -48,10 +51,26 @@ def source_surface(model, record):
     obj = read_obj(model)
     used = set(np.where(obj.face_material < 0, len(obj.materials), obj.face_material).tolist())
     palette = read_palette(obj, str(model), used, problems, lambda path: None)  # the render's record has these files
-    mesh = build_mesh(obj, model, np.zeros(len(palette), bool), up, 1.0, None, problems)
-    solid = np.array([palette[front[0]].opacity >= SOLID for front, _ in mesh.looks])
+    textured = np.array([material.texture is not None for material in palette])
+    mesh = build_mesh(obj, model, textured, up, 1.0, None, problems)
+    corners = scale / mesh.scale * (mesh.corners - mesh.translation) + translation
+    return dataclasses.replace(mesh, corners=corners), palette
+
+
+def solid_triangles(mesh, palette):
+    """Corners (T,3) of the triangles that let less than half of the light by, and the face (T,) of each."""
     triangles, face = triangulated(mesh.face_start)
-    triangles = triangles[solid[mesh.face_look[face]]]
+    solid = np.array([palette[front[0]].opacity >= SOLID for front, _ in mesh.looks])[mesh.face_look[face]]
+    return triangles[solid], face[solid]
+
+
+def source_surface(model, record):
+    """Vertices (V,3), in the world of the views, and triangles (T,3) of an .obj file's solid faces.
+
+    Arguments and errors as of `read_source`; raises UserError, too, where nothing is solid.
+    """
+    mesh, palette = read_source(model, record)
+    triangles, _ = solid_triangles(mesh, palette)
     if not len(triangles):
         raise UserError(f"{model}: all of it lets more than half of the light through")
-    return scale / mesh.scale * (mesh.corners - mesh.translation) + translation, triangles
+    return mesh.corners, triangles
