@@ -45,6 +45,7 @@ WORDS = ("backend", "resolution")
 SYNSET = re.compile(r"(\d{8})-")
 FOLDER = re.compile(r"([^-]+)-")
 MOST_CATEGORIES = 200
+FEW = 3  # metrics for which a card has room
 SUMMARY = "summary.csv"
 
 
@@ -208,6 +209,7 @@ def write_gallery(results, objects, summary, out, compare=None, most=None):
             "shard": SHARD,
             "files": FILES,
             "metrics": [{"name": m.name, "title": m.title, "better": m.better, "format": m.format} for m in metrics],
+            "few": FEW,
             "numbers": list(NUMBERS),
             "categories": categories(names),
             "failed": sum(status[name] != "ok" for name in names),
@@ -219,6 +221,7 @@ def write_gallery(results, objects, summary, out, compare=None, most=None):
             total=total,
             mean=figures.get("(mean)", {}),
             metrics=metrics,
+            few=metrics[:FEW],
             summary=summary.name,
             description=Markup(embedded(description)),
             style=read("gallery.css"),

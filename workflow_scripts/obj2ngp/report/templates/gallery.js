@@ -67,7 +67,9 @@ function write(index) {
     image.addEventListener("error", () => image.remove());
     view.append(image);
   } else if (has(index, "orbit.webp")) view.append(still(address(index, "orbit.webp")));
-  const figures = about.metrics.filter((metric) => !isNaN(columns[metric.name][index])).map((metric) =>
+  const wanted = [state().get("metric"), (state().get("sort") ?? "").split("-")[0]]; // beside the first few
+  const metrics = about.metrics.filter((metric, place) => place < about.few || wanted.includes(metric.name));
+  const figures = metrics.filter((metric) => !isNaN(columns[metric.name][index])).map((metric) =>
     made("span", {}, made("small", {}, metric.title + " "), number(metric.format, columns[metric.name][index])));
   const facts = [
     !isNaN(columns.steps[index]) && `${columns.steps[index]} steps in ${columns.training_seconds[index].toFixed(0)} s on ${columns.backend[index]}`,

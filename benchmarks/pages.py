@@ -1,0 +1,235 @@
+"""Pages in headless Chromium with software GL: a finished object's own, and the gallery of very many objects.
+
+    python benchmarks/pages.py demo/results/car            # agreement, time to the first picture, pictures a second
+    python benchmarks/pages.py --gallery 50000             # time to the first cards and to answers, memory
+
+Appends to benchmarks/pages.csv. The arithmetic of a picture is counted, not timed: what a graphics card makes of it
+depends on how much of its peak it reaches.
+"""
+
+import argparse
+import base64
+import json
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from record import append, processor
+from scenes import ROOT
+
+sys.path.insert(0, str(ROOT / "tests"))
+
+from browser import Browser  # noqa: E402
+from obj2ngp.ngp import load_model  # noqa: E402
+from obj2ngp.ngp.field import mlp_shapes  # noqa: E402
+from obj2ngp.ngp.rendering import Renderer, on_white  # noqa: E402
+from obj2ngp.report.gallery import PAGE, TEMPLATES, write_gallery  # noqa: E402
+from obj2ngp.viewer.packing import packed  # noqa: E402
+from obj2ngp.viewer.page import STATIC  # noqa: E402
+from obj2ngp.views.pictures import psnr, truth_on_white  # noqa: E402
+from obj2ngp.views.reading import read_images  # noqa: E402
+
+VIEWS = 8  # test views that are compared
+FIRST = 256  # pixels along the page's picture when its time is taken
+COUNTED = 512  # pixels along the picture whose arithmetic is counted
+FAINT, OPAQUE = 0.02, 1e-4  # as in shader.js
+SYNSETS = [line.split("\t")[0] for line in (TEMPLATES.parent / "synsets.tsv").read_text().splitlines()]
+
+
+def agreement(browser, model, results):
+    """Decibels of the browser's pictures of test views to ours, and of both to the truth."""
+    description, data = packed(model)
+    scripts = "".join("<script>{}</script>".format((STATIC / name).read_text()) for name in ("shader.js", "field.js"))
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "page.html").write_text("<!doctype html><canvas></canvas>" + scripts)
+        page = browser.open(Path(folder, "page.html").as_uri())
+        page.run(
+            "window.gl = document.querySelector('canvas').getContext('webgl2');"
+            f"window.field = new Field(gl, {json.dumps(description)}, await inflated('{data}'))"
+        )
+    views = read_images(results / "renders" / "transforms_test.json")
+    height, width = views.rgba.shape[1:3]
+    ours = Renderer(model, "cpu", 2).render_views(views.pose[:VIEWS], width, height, views.focal, views.center)
+    scores = []
+    for pose, (rgb, opacity, _), rgba in zip(views.pose, ours, views.rgba, strict=False):
+        center = [views.center[0] / width, views.center[1] / height]
+        lens = {"pose": np.asarray(pose).tolist(), "focal": views.focal / width, "center": center}
+        pixels = page.run(
+            f"field.prepare({width}, {height}, {json.dumps(lens)}, {{ rays: 2, background: [1, 1, 1], depth: false }});"
+            f"field.draw(0, 0, {width}, {height}); return btoa(String.fromCharCode(...field.pixels()))"
+        )
+        theirs = np.frombuffer(base64.b64decode(pixels), np.uint8).reshape(height, width, 4)[..., :3]
+        own, truth = on_white(rgb, opacity), truth_on_white(rgba)
+        scores.append((psnr(own, theirs), psnr(truth, own), psnr(truth, theirs)))
+    page.close()
+    to_ours, own, theirs = np.mean(scores, axis=0)
+    yield "agreement with our pictures, mean of 8 test views", to_ours, "dB"
+    yield "agreement with our pictures, worst of 8 test views", min(score[0] for score in scores), "dB"
+    yield "lost against the truth, mean of 8 test views", own - theirs, "dB"
+
+
+def times(browser, file):
+    """Seconds to the first picture and to one of all pixels, and pictures a second while the camera turns."""
+    address, blank = file.resolve().as_uri(), "about:blank"
+    page = browser.open(blank + "#", FIRST, FIRST + 600)
+    begin = time.perf_counter()
+    page.call("Page.navigate", url=address)
+    page.wait("document.getElementById('speed').textContent")
+    yield f"first picture, {FIRST}x{FIRST}", time.perf_counter() - begin, "s"
+    page.wait(f"document.getElementById('speed').textContent.startsWith('{FIRST}×')", 120)
+    yield f"first picture of all pixels, {FIRST}x{FIRST}", time.perf_counter() - begin, "s"
+    page.wait("!player.busy", 120)
+    rate = page.run(
+        "const begin = performance.now(); let count = 0; player.addEventListener('picture', () => ++count);"
+        "while (performance.now() < begin + 4000) {"
+        "  camera.turn(1, 0); await new Promise((next) => setTimeout(next, 10));"
+        "}"
+        "return count / ((performance.now() - begin) / 1000)"
+    )
+    yield "pictures while turning, as coarse as it takes", rate, "1/s"
+    milliseconds = page.run("return player.cost * 512 * 512")
+    yield "a picture of 512x512, one ray a pixel", milliseconds / 1000, "s"
+    yield "page", file.stat().st_size / 1e6, "MB"
+    page.close()
+
+
+def counts(model, results):
+    """Samples, colours, arithmetic and reads of a picture as the page's shader makes it: a test view, one ray."""
+    views = read_images(results / "renders" / "transforms_test.json")
+    scale = COUNTED / views.rgba.shape[2]
+    renderer, total, colors = Renderer(model, "cpu", 1), 0, 0
+    composite = renderer.backend.composite
+
+    def counting(rays, samples, step):
+        nonlocal total, colors
+        composite(rays, samples, step)
+        active = int(rays.active)
+        density = samples.density.numpy()
+        for first, count in zip(rays.first[:active].tolist(), rays.count[:active].tolist(), strict=True):
+            left, owed = 1.0, 0.0
+            for sample in range(first, first + max(count, 0)):
+                after = left * np.exp(-density[sample] * step)
+                left, owed, total = after, owed + left - after, total + 1
+                if owed > FAINT or (left < OPAQUE and owed > 0):
+                    colors, owed = colors + 1, 0.0
+                if left < OPAQUE:
+                    break
+
+    renderer.backend.composite = counting
+    focal, center = views.focal * scale, [x * scale for x in views.center]
+    list(renderer.render_views(views.pose[:1], COUNTED, COUNTED, focal, center))
+    network = model.config.network
+    density, color = (2 * sum(a * b for a, b in shapes) for shapes in mlp_shapes(network))
+    encoding = network.levels * (8 * 2 * network.features + 40)  # eight weighted entries, and where they lie
+    yield f"samples of a picture of {COUNTED}x{COUNTED}", total, ""
+    yield f"colours of a picture of {COUNTED}x{COUNTED}", colors, ""
+    yield "arithmetic of it", (total * (density + encoding) + colors * color) / 1e9, "GFLOP"
+    yield "reads of the table", total * network.levels * 8 / 1e6, "million"
+    rate = 0.25e12 / (total * (density + encoding) + colors * color)
+    yield "that makes at a quarter of 1 TFLOP/s", rate, "pictures/s"
+
+
+def many_objects(folder, count):
+    """The results of `count` finished objects of ShapeNet's synsets, without any files: their table and summary."""
+    chance = random.Random(0)
+    names = sorted(f"{chance.choice(SYNSETS)}-{chance.getrandbits(128):032x}" for _ in range(count))
+    objects = [f"{name}\tmetrics.csv orbit.gif viewer.html\n" for name in names]
+    (folder / "objects.tsv").write_text("".join(["object\tresults\n", *objects]))
+    rows = ["object,status,psnr,ssim,flip,training_seconds,steps,backend,resolution,faces\n"]
+    for index, name in enumerate(names):
+        psnrs = f"{chance.gauss(36, 3):.4f},{chance.uniform(0.95, 1):.4f},{chance.uniform(0, 0.04):.4f}"
+        failed = index % 97 == 5
+        figures = '"train: CUDA ran out of memory",,,,,,,,' if failed else f"ok,{psnrs},0.52,3000,cuda,128x128,3360"
+        rows.append(f"{name},{figures}\n")
+    (folder / "summary.csv").write_text("".join(rows))
+
+
+def memory(browser):
+    """Megabytes of all of the browser's processes, what they share counted once."""
+    total = 0
+    for process in browser.call("SystemInfo.getProcessInfo")["processInfo"]:
+        smaps = Path("/proc", str(process["id"]), "smaps_rollup").read_text()
+        total += int(next(line for line in smaps.splitlines() if line.startswith("Pss:")).split()[1])
+    return total / 1024
+
+
+ANSWERS = """
+const longest = {};
+const answer = async (what, act) => {
+  const begin = performance.now();
+  act();
+  await null; await null;
+  document.body.getBoundingClientRect();
+  await new Promise((next) => requestAnimationFrame(() => setTimeout(next, 0)));
+  longest[what] = Math.max(longest[what] ?? 0, performance.now() - begin);
+};
+const set = (id, value) => {
+  document.getElementById(id).value = value;
+  document.getElementById(id).dispatchEvent(new Event("input", { bubbles: true }));
+};
+for (const text of ["p", "pl", "plane", "plane a", ""]) await answer("search", () => set("search", text));
+for (const key of ["psnr-down", "name", "flip", ""]) await answer("order", () => set("sort", key));
+const filters = [["status", "failed"], ["status", ""], ["category", "02691156"], ["category", ""], ["from", "38"]];
+for (const [id, value] of filters)
+  await answer("filter", () => set(id, value));
+for (let i = 1; i < 6; ++i) await answer("scroll", () => scrollTo(0, (i * document.body.scrollHeight) / 6));
+return longest"""
+
+
+def gallery(browser, count):
+    """Seconds to the first cards, milliseconds to the slowest answers, and memory, of a gallery of so many objects."""
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder)
+        many_objects(results, count)
+        begin = time.perf_counter()
+        write_gallery(results, results / "objects.tsv", results / "summary.csv", results / "gallery")
+        yield "gallery written", time.perf_counter() - begin, "s"
+        files = [results / "gallery" / file for file in (PAGE, "data/0.js")]
+        yield "page and data before scrolling", sum(file.stat().st_size for file in files) / 1e6, "MB"
+        begin = time.perf_counter()
+        page = browser.open(files[0].as_uri(), 1280, 900)
+        page.wait("document.querySelectorAll('.card').length")
+        yield "first cards", time.perf_counter() - begin, "s"
+        begin = time.perf_counter()
+        page.mouse("Moved", 600, 500)
+        page.wait(f"gallery.loaded === {-(-count // 1000)} && haystack", 60)
+        yield "all data", time.perf_counter() - begin, "s"
+        for what, milliseconds in page.run(ANSWERS).items():
+            yield f"slowest answer: {what}", milliseconds, "ms"
+        yield "memory of all browser processes", memory(browser), "MB"
+        page.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, nargs="*", help="folder of a finished object")
+    parser.add_argument("--gallery", type=int, metavar="N", help="measure a gallery of so many objects")
+    options = parser.parse_args()
+
+    def measured():
+        for results in options.results:
+            model = load_model(results / "model.safetensors")
+            yield results.name, times(browser, results / "viewer.html")
+            yield results.name, agreement(browser, model, results)
+            yield results.name, counts(model, results)
+        if options.gallery:
+            yield f"gallery of {options.gallery}", gallery(browser, options.gallery)
+
+    with tempfile.TemporaryDirectory() as profile:
+        browser = Browser(profile)
+        rows = []
+        try:
+            for page, figures in measured():
+                for what, value, unit in figures:
+                    rows.append({"page": page, "what": what, "value": float(f"{value:.4g}"), "unit": unit})
+                    print("{page}: {what}: {value:g} {unit}".format(**rows[-1]), flush=True)
+        finally:
+            browser.close()
+    append("pages", rows, processor())
+
+
+if __name__ == "__main__":
+    main()
