@@ -427,6 +427,16 @@ def export_inputs(wildcards):
         yield f"{RESULTS}/{wildcards.object}/{path}"
 
 
+def reported(folder):
+    """The folder of a gallery, as an output that Snakemake's report shows: it holds all that its page shows."""
+    return report(
+        directory(folder),
+        caption="captions/gallery.rst",
+        htmlindex="index.html",
+        category="Gallery",
+    )
+
+
 def object_lines(wildcards):
     """The table of all objects and their last results."""
     rows = (f"{name}\t{' '.join(last_results(name))}" for name in OBJECTS)

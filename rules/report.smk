@@ -95,16 +95,6 @@ rule collection:
         f"{COLLECT} &> {{log:q}}"
 
 
-def reported(folder):
-    """The folder of a gallery, as an output that Snakemake's report shows: it holds all that its page shows."""
-    return report(
-        directory(folder),
-        caption="captions/gallery.rst",
-        htmlindex="index.html",
-        category="Gallery",
-    )
-
-
 rule gallery:
     input:
         OBJECT_TABLE,

@@ -8,7 +8,7 @@ import numpy as np
 
 from .metrics import flip_picture
 
-FORMAT = {"extension": ".webp", "plugin": "pillow", "quality": 80}
+QUALITY = 80
 LARGEST = 400  # pixels along a side of a view
 PIXELS = 1_600_000  # of all truths together
 TALLEST = 16383  # pixels of a WebP
@@ -48,5 +48,5 @@ def write_comparison(file, scores, size, pair):
     for truth, prediction in map(pair, shown):
         row = (truth, prediction, flip_picture(truth, prediction))
         rows.append(np.hstack([shrunk(picture, factor) for picture in row]))
-    iio.imwrite(file, np.vstack(rows), **FORMAT)
+    iio.imwrite(file, np.vstack(rows), extension=".webp", plugin="pillow", quality=QUALITY)
     return shown

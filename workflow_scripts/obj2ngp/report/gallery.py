@@ -221,7 +221,6 @@ def write_gallery(results, objects, summary, out, compare=None, most=None):
             total=total,
             mean=figures.get("(mean)", {}),
             metrics=metrics,
-            few=metrics[:FEW],
             summary=summary.name,
             description=Markup(embedded(description)),
             style=read("gallery.css"),
