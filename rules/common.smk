@@ -42,7 +42,7 @@ from obj2ngp.workflow.gpus import CARDS, JOBS_PER_CARD, visible_gpus
 from obj2ngp.workflow.limits import PATIENCE
 from obj2ngp.workflow.objects import NAME, find_objects, pattern_of
 from obj2ngp.workflow.running import Running
-from obj2ngp.workflow.resources import model_memory
+from obj2ngp.workflow.resources import model_need
 from obj2ngp.workflow.slices import NAME as SLICE
 from obj2ngp.workflow.slices import Slices, choice
 from obj2ngp.workflow.workers import IDLE
@@ -358,10 +358,19 @@ def needed(name, what):
     return amount
 
 
-def render_memory(wildcards, threads, attempt):
-    """The memory that an object's model and its settings need."""
-    by_settings = needed("render", "mem_mb")(wildcards, threads, attempt)
-    return by_settings + model_memory(source(wildcards)) * attempt
+def needed_to_render(what):
+    """`needed` of the rule `render`, with what an object's model needs by its size."""
+    by_settings = needed("render", what)
+
+    def amount(wildcards, threads, attempt):
+        views = SETTINGS.of(wildcards.object).configuration.render.views
+        by_model = model_need(source(wildcards), getattr(views, wildcards.split))
+        return (
+            by_settings(wildcards, threads, attempt)
+            + getattr(by_model, what) * attempt
+        )
+
+    return amount
 
 
 def splits_of(name):

@@ -16,8 +16,8 @@ rule render:
         "../envs/blender.yaml"
     threads: 2
     resources:
-        mem_mb=render_memory,
-        runtime=needed("render", "runtime"),
+        mem_mb=needed_to_render("mem_mb"),
+        runtime=needed_to_render("runtime"),
     params:
         settings=settings("render"),
         method=METHODS["render"],

@@ -179,6 +179,8 @@ def test_what_needs_more_memory_than_there_is(scene, monkeypatch):
     settings = {"network": {"levels": 32, "features": 8, "table_log2": 24, "finest_resolution": 4096}, "steps": 1}
     end = trains(scene, json.dumps({**settings, "samples_per_step": 1 << 22}))
     assert_refused(end, scene, "transforms_train.json", "GB of memory needed, 1.0 GB are there")
+    end = trains(scene, '{"occupancy": {"resolution": 256}, "steps": 1}')  # what it is carved from
+    assert_refused(end, scene, "transforms_train.json", "1.8 GB of memory needed, 1.0 GB are there")
 
 
 # Model files and checkpoints: JSON and arrays, written anew with something else.

@@ -36,10 +36,13 @@ def test_what_was_measured_fits(rule, sections, minutes, megabytes):
 
 def test_a_large_model_asks_for_what_it_was_measured_to_need(tmp_path):
     model = tmp_path / "model.obj"
-    assert resources.model_memory(model) == 0
+    assert resources.model_need(model, 24) == resources.Need(0, 0)
     with open(model, "wb") as file:
         file.truncate(205_000_000)  # 5 million triangles without textures
-    assert 8600 <= need("render").mem_mb + resources.model_memory(model) <= 10_000
+    added = resources.model_need(model, 24)
+    assert 8600 <= need("render").mem_mb + added.mem_mb <= 10_000
+    assert 4 * 60 <= 60 * added.runtime / resources.MARGIN <= 8 * 60  # 100 s to read, 24 times 5.5 s for a view
+    assert resources.model_need(model, 240).runtime > 4 * added.runtime
 
 
 def test_defaults_ask_for_little():

@@ -10,7 +10,9 @@ from obj2ngp.common.files import UserError
 from obj2ngp.scene.lookup import find_file, model_root
 from obj2ngp.scene.mtl_file import parse_texture, read_mtl
 from obj2ngp.scene.obj_file import read_obj
-from scene_helpers import write_obj
+from obj2ngp.scene.rendering import require_room
+from obj2ngp.scene.settings import Settings
+from scene_helpers import BOX_FACES, box_corners, write_obj
 
 TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\n"
 
@@ -115,6 +117,18 @@ def test_what_is_no_model_is_refused_with_file_and_reason(tmp_path, text, reason
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(UserError, match="none.obj: No such file"):
         read_obj(tmp_path / "none.obj")
+
+
+def test_what_the_machine_has_no_room_for_is_refused_with_the_figure(tmp_path, monkeypatch):
+    model = write_obj(tmp_path / "box.obj", box_corners(), [(None, BOX_FACES)])
+    obj = read_obj(model)
+    monkeypatch.setattr("obj2ngp.common.memory.memory_limit", lambda: 3 * 10**9)
+    require_room(obj, Settings(), model)
+    with pytest.raises(UserError, match=r"box.obj: 6 faces in pictures of 8192x8192: 3.4 GB .* needed, 3.0 GB are"):
+        require_room(obj, Settings(resolution=(8192, 8192)), model)
+    obj.corner_position = np.zeros(10**7, np.int8)
+    with pytest.raises(UserError, match=r"5.0 GB of memory needed, 3.0 GB are there"):
+        require_room(obj, Settings(), model)
 
 
 @given(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from obj2ngp.common.settings import setting
 
 # Raised by hand when the same settings give other results than before.
-VIEWS_METHOD = 2
 VIEWS_METHOD = 3
 ORBIT_METHOD = 3
 

@@ -19,6 +19,7 @@ from obj2ngp.views.reading import read_images
 from . import backends
 from .checkpoint import LOG_COLUMNS, restore_checkpoint, run_key, save_checkpoint
 from .config import resolve
+from .hull import carving_bytes
 from .model_file import ModelError, save_model
 from .placement import PlacementError
 from .training import TrainingRun, steps, warm_up
@@ -119,7 +120,8 @@ def train_object(name, renders, settings, backend_name, model, log):
     checkpoint = model.with_name("." + model.stem + ".checkpoint.safetensors")
     reporter = Reporter(config.steps, name)
     if backend.DEVICE == "cpu":  # a graphics card says itself what it has no room for
-        require_memory(buffer_bytes(config, backend.DTYPE), "{}: training with these settings".format(source))
+        needed = max(buffer_bytes(config, backend.DTYPE), carving_bytes(images, config.occupancy.resolution))
+        require_memory(needed, "{}: training with these settings".format(source))
     workspace = workspace_for(config, backend)
     if shared():
         with placing(source):

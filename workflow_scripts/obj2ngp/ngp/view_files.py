@@ -11,6 +11,7 @@ import time
 import numpy as np
 
 from obj2ngp.common.lattice import save_lattice
+from obj2ngp.common.memory import require_memory
 from obj2ngp.common.packing import atomic_pictures
 from obj2ngp.views.picture_files import read_size, write_picture
 from obj2ngp.views.pictures import DEPTH_SUFFIX, DEPTH_UNITS_PER_STEP, LATTICE, check_view_names
@@ -19,6 +20,7 @@ from obj2ngp.views.reading import read_cameras
 from .lattice import density_lattice
 from .rendering import Renderer, on_white
 
+PIXEL_BYTES = 48  # of memory, that a picture's pixel takes at least
 LATTICE_RESOLUTION = 128  # at least; finer ones moved few metrics of geometry, by 0.02 at most
 
 
@@ -44,6 +46,7 @@ def render_views(model, transforms, settings, backend, out):
     names = [file.stem for file in cameras.files]
     check_view_names(names, transforms)
     width, height = image_size(cameras)
+    require_memory(width * height * PIXEL_BYTES, f"{transforms}: pictures of {width}x{height}")
     focal, center = cameras.pinhole(width, height)
     renderer = Renderer(model, backend, settings.supersampling)
     protocol = {

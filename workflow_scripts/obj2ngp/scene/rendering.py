@@ -13,6 +13,7 @@ import numpy as np
 
 from obj2ngp.common.cameras import transforms
 from obj2ngp.common.files import UserError, atomic_path
+from obj2ngp.common.memory import require_memory
 from obj2ngp.common.packing import atomic_pictures, folder_of
 from obj2ngp.common.settings import read_settings
 
@@ -23,6 +24,8 @@ from .palette import read_palette
 from .problems import Problems
 from .settings import METHOD, SPLITS, Settings
 
+# What Blender takes of memory, at least: a million triangles took 1.8 GB, 2048x2048 pixels 0.23 GB.
+CORNER_BYTES, PIXEL_BYTES = 500, 50
 # nb-info.json as nerfbaselines 1.2 writes it beside the NeRF-synthetic scenes that it has downloaded.
 NERFBASELINES = {
     "loader": "nerfbaselines.datasets.blender:load_blender_dataset",
@@ -40,6 +43,7 @@ def load_scene(arguments, settings, problems, uses):
 
     model = arguments.model
     obj = read_obj(model)
+    require_room(obj, settings, model)
     if obj.maybe_truncated:
         problems.warn(f"{model}: its last face has no line end; the file may be truncated")
     used = set(np.where(obj.face_material < 0, len(obj.materials), obj.face_material).tolist())
@@ -64,6 +68,13 @@ def load_scene(arguments, settings, problems, uses):
     camera = studio.add_camera(settings.cameras, settings.resolution)
     cycles = studio.configure_cycles(settings, arguments.threads)
     return mesh, [palette[index] for index in sorted(used)], camera, cycles
+
+
+def require_room(obj, settings, model):
+    """Raise UserError where this machine has no room for the mesh (ObjFile) and a picture of it."""
+    width, height = settings.resolution
+    what = f"{model}: {len(obj.face_material):,} faces in pictures of {width}x{height}"
+    require_memory(len(obj.corner_position) * CORNER_BYTES + width * height * PIXEL_BYTES, what)
 
 
 def note_unseen_material(material, model, problems):

@@ -17,6 +17,8 @@ MARGIN = 2  # between an estimated time and the limit
 RENDER_MB, RENDER_MINUTES = 3000, 10  # import, mesh and textures of a large model
 SAMPLE_SECONDS = 4e-7  # a sample of a pixel: 24 views of 128x128 at 64 samples in 10 core-seconds
 MODEL_BYTES = 28  # for each of an .obj file's: 5 million faces without textures, 0.2 GB, needed 8.6 GB
+MODEL_SECONDS = 6e-7  # for each of them, on one core: a million faces, 38 MB, in 19 s
+MODEL_VIEW_SECONDS = 3e-8  # for each of them and each view: 1.1 s
 RENDER_PIXEL_BYTES = 800  # at most: 1024x1024 needed 770 MB more than 128x128
 
 # The trainer. Host memory does not depend on the device, on which the buffers lie as well.
@@ -76,12 +78,13 @@ def render(configuration, split, threads):
     return _need(RENDER_MB, pixels * RENDER_PIXEL_BYTES, RENDER_MINUTES, seconds / threads)
 
 
-def model_memory(path):
-    """What the .obj file `path` needs of memory while it is rendered, in MB; 0 where there is none."""
+def model_need(path, views):
+    """The Need that the .obj file `path` adds to that of rendering so many `views`; nothing where there is none."""
     try:
-        return math.ceil(os.path.getsize(path) * MODEL_BYTES / 1e6)
+        size = os.path.getsize(path)
     except OSError:
-        return 0
+        return Need(0, 0)
+    return _need(0, size * MODEL_BYTES, 0, size * (MODEL_SECONDS + views * MODEL_VIEW_SECONDS))
 
 
 def train(configuration, config, on_gpu, threads):
