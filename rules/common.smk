@@ -366,8 +366,7 @@ def needed_to_render(what):
         views = SETTINGS.of(wildcards.object).configuration.render.views
         by_model = model_need(source(wildcards), getattr(views, wildcards.split))
         return (
-            by_settings(wildcards, threads, attempt)
-            + getattr(by_model, what) * attempt
+            by_settings(wildcards, threads, attempt) + getattr(by_model, what) * attempt
         )
 
     return amount
