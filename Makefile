@@ -59,6 +59,7 @@ lint: $(WORKFLOW)
 $(WORKFLOW): requirements/workflow.in requirements/workflow.lock
 	python=$$(setup/find_python.sh 3.11 3.12 3.13) && setup/python_environment.sh "$$python" .venv workflow
 	PYTHONPATH=workflow_scripts .venv/bin/python -m obj2ngp.ngp.install
+	PYTHONPATH=workflow_scripts .venv/bin/python -m obj2ngp.surface.light
 	@touch $@
 
 $(BLENDER): requirements/blender.in requirements/blender.lock

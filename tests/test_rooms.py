@@ -28,7 +28,7 @@ class Room:
 
 
 BLENDER = {"bpy", "mathutils"}
-SURFACE = {"scipy", "skimage", "trimesh", "embreex"}
+SURFACE = {"numba", "scipy", "skimage", "trimesh", "embreex"}
 TCNN = {"tinycudann", "vren", "torch_scatter", "apex"}
 ROOMS = {
     "common": Room(packages={"numpy"}, programs={"worker"}, python="py37"),

@@ -1,12 +1,14 @@
 """Rays that meet meshes, and the surface of a density lattice, on the ball: where all is known."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from ball import RADIUS, ball_images
 from obj2ngp.common.files import UserError
 from obj2ngp.common.lattice import LOWEST, Lattice, load_lattice, save_lattice
-from obj2ngp.surface import extraction
+from obj2ngp.surface import extraction, light
 from obj2ngp.surface.rays import Triangles, pixel_rays
 
 R = 48
@@ -46,7 +48,7 @@ def test_pixel_rays_go_through_the_middles_of_pixels(images):
 
 
 def test_what_lies_behind_a_surface_or_outside_all_pictures_is_not_seen(images):
-    surface = extraction.level_set(ball_density(), 150)
+    surface = extraction.level_set(np.log(ball_density()), 150)
     ball = Triangles(surface.vertices, surface.faces)
     assert ball.seen(surface.vertices, images).mean() > 0.99
     inner = CENTER + (surface.vertices - CENTER) * 0.9
@@ -55,7 +57,7 @@ def test_what_lies_behind_a_surface_or_outside_all_pictures_is_not_seen(images):
 
 
 def test_the_level_set_lies_where_the_density_is():
-    surface = extraction.level_set(ball_density(), 150)
+    surface = extraction.level_set(np.log(ball_density()), 150)
     assert np.linalg.norm(surface.vertices - CENTER, axis=1) == pytest.approx(RADIUS, abs=4e-3)
     corners = surface.vertices[surface.faces]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -65,30 +67,59 @@ def test_the_level_set_lies_where_the_density_is():
 
 
 def test_the_level_set_is_closed_at_the_cube_s_walls_and_may_be_empty():
-    surface = extraction.level_set(np.ones((8, 8, 8), np.float32), 0.5)
+    surface = extraction.level_set(np.zeros((8, 8, 8), np.float32), 0.5)
     assert surface.vertices.min() == pytest.approx(0, abs=0.07) and surface.vertices.max() == pytest.approx(1, abs=0.07)
-    assert not extraction.level_set(np.zeros((8, 8, 8), np.float32), 0.5)
+    assert not extraction.level_set(np.full((8, 8, 8), -9, np.float32), 0.5)
 
 
-@pytest.mark.parametrize("softness", [0.004, 0.012, 0.03])
-def test_the_level_follows_the_density(images, softness):
+@pytest.mark.parametrize("softness, peak", [(0.004, 300), (0.012, 150), (0.03, 60)])
+def test_the_level_follows_the_density(softness, peak):
     """Whatever its softness, the surface of the best level is the ball's, within the pixels' width or the softness."""
-    surface = extraction.best_level_set(ball_density(softness), images)
-    radius = np.linalg.norm(surface.vertices - CENTER, axis=1).mean()
-    assert surface.level in extraction.LEVELS and radius == pytest.approx(RADIUS, abs=max(0.015, 2 * softness))
+    surface = extraction.extract(Lattice(ball_density(softness, peak), 1.0, CENTER), ball_images(size=48))
+    radius = np.linalg.norm(surface.vertices, axis=1).mean()
+    assert surface.level in extraction.LEVELS and radius == pytest.approx(RADIUS, abs=max(0.01, softness))
 
 
-def test_without_silhouettes_the_level_is_the_middle_one(images):
+def test_without_silhouettes_the_level_is_the_middle_one():
     opaque = ball_images(size=16)
     opaque.rgba[..., 3] = 255
-    assert extraction.best_level_set(ball_density(), opaque).level == extraction.LEVELS[4]
+    assert extraction.best_level(np.log(ball_density()), opaque)[0] == extraction.LEVELS[5]
 
 
-def test_what_is_hidden_or_small_is_dropped(images):
+def test_optical_thickness_is_that_of_the_camera_that_sees_a_point_best(images):
+    """A slab of haze: through it for the cameras above, and along it for none."""
+    density = np.zeros((R,) * 3, np.float32)
+    density[8:-8, 8:-8, 20:28] = 4.8  # a tenth a step
+    above = dataclasses.replace(images, pose=images.pose[:1].copy(), rgba=images.rgba[:1])
+    above.pose[0, :, :3], above.pose[0, :, 3] = np.eye(3), (0.5, 0.5, 2)  # looks down
+    thickness = light.hiding(density, above)
+    assert thickness[24, 24, [40, 28, 27, 24, 20]] == pytest.approx([0, 0, 0.05, 0.35, 0.75], abs=0.05)
+    assert thickness[24, 24, 10] == pytest.approx(0.8, abs=0.05)
+    below = dataclasses.replace(above, pose=np.concatenate([above.pose, above.pose * np.array([1, -1, -1, 1])]))
+    below.pose[1, :, 3] = (0.5, 0.5, -1)
+    assert light.hiding(density, below)[24, 24, [28, 26, 22, 10]] == pytest.approx([0, 0.15, 0.25, 0], abs=0.05)
+    away = dataclasses.replace(above, pose=above.pose * np.array([1, -1, -1, 1]))
+    assert not light.hiding(density, away).any()  # which no picture shows
+
+
+def test_peaks_are_the_highest_values_along_rays():
+    values = np.zeros((8, 8, 8), np.float32)
+    values[3, 4, 5] = 2
+    rays = np.array([[-3.0, 4, 5], [3.0, 4, 9], [3, 4.5, -1], [0, 0, -1], [3, 4, 5.5]])
+    directions = np.array([[1.0, 0, 0], [0, 0, -1], [0, 0, 1], [0, 0, 1], [0, 0, 1]])
+    found = light.peaks(values, light.gaps(values), rays, directions)
+    assert found == pytest.approx([2, 2, 1, 0, 1], abs=0.3) and found[3] == 0
+
+
+def test_what_is_hidden_or_small_is_dropped():
     lattice = Lattice(ball_density(holes=[(CENTER, 0.2)]), 1.0, CENTER)
     lattice.density[2:4, 2:4, 2:4] = 300  # a speck, in view
     surface = extraction.extract(lattice, ball_images(size=48))
     assert np.linalg.norm(surface.vertices, axis=1) == pytest.approx(RADIUS, abs=0.03)
+    half = dataclasses.replace(
+        ball_images(size=48), pose=ball_images(size=48).pose[:1], rgba=ball_images(size=48).rgba[:1]
+    )
+    assert 0.2 < len(extraction.drop_unseen(surface, half).faces) / len(surface.faces) < 0.6
     assert len(np.unique(surface.faces)) == len(surface.vertices)
     assert 0.8 < surface.silhouette_iou <= 1
 

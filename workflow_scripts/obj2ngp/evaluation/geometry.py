@@ -100,7 +100,8 @@ def sample_surface(vertices, faces, count, random):
     normal = np.cross(one, two)
     length = np.linalg.norm(normal, axis=1)
     total = np.cumsum(length)
-    face = np.minimum(np.searchsorted(total, random.random(count) * total[-1], side="right"), len(faces) - 1)
+    place = np.sort(random.random(count)) * total[-1]  # face by face: rays to neighbours are traced faster
+    face = np.minimum(np.searchsorted(total, place, side="right"), len(faces) - 1)
     share = random.random((count, 2))
     share = np.where(share.sum(axis=1, keepdims=True) > 1, 1 - share, share)
     points = corner[face] + share[:, :1] * one[face] + share[:, 1:] * two[face]
@@ -120,7 +121,20 @@ def sample_seen(vertices, faces, images):
         count, tried = count + int(seen.sum()), tried + batch
         batch = int(1.05 * tried * (POINTS - count) / max(count, 1)) + 1 if count < POINTS else 0
         batch = min(batch, CANDIDATES * POINTS - tried)
-    return tuple(np.concatenate(part)[:POINTS] for part in zip(*found, strict=True))
+    points, normals = (np.concatenate(part) for part in zip(*found, strict=True))
+    chosen = np.sort(random.permutation(len(points))[:POINTS])
+    return points[chosen], normals[chosen]
+
+
+def along_a_curve(points, normals):
+    """Points (N,3) and their normals in an order in which neighbours are near (Morton 1966): searches go faster."""
+    low = points.min(axis=0)
+    cell = ((points - low) * (63.99 / max(np.ptp(points, axis=0).max(), 1e-300))).astype(np.int64)
+    code = np.zeros(len(points), np.int64)
+    for bit in range(6):
+        code |= ((cell >> bit & 1) << np.arange(3) + 3 * bit).sum(axis=1)
+    order = np.argsort(code, kind="stable")
+    return points[order], normals[order]
 
 
 def pair_surfaces(found, true, side):
@@ -130,12 +144,11 @@ def pair_surfaces(found, true, side):
     """
     from scipy.spatial import cKDTree
 
-    (points, normals), (true_points, true_normals) = found, true
-    if not len(points) or not len(true_points):
+    if not len(found[0]) or not len(true[0]):
         return SurfacePair(*(np.full(1, value) for value in (WORST, WORST, 0.0, 0.0)))
-    # Trees that are made faster and searched slower than the default: each is searched once.
-    to_true, near_true = cKDTree(true_points, balanced_tree=False, compact_nodes=False).query(points)
-    to_found, near_found = cKDTree(points, balanced_tree=False, compact_nodes=False).query(true_points)
+    (points, normals), (true_points, true_normals) = along_a_curve(*found), along_a_curve(*true)
+    to_true, near_true = cKDTree(true_points, balanced_tree=False).query(points)
+    to_found, near_found = cKDTree(points, balanced_tree=False).query(true_points)
     return SurfacePair(
         to_true / side,
         to_found / side,

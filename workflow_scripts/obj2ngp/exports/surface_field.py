@@ -5,7 +5,7 @@ import numpy as np
 from obj2ngp.common.files import UserError
 from obj2ngp.ngp.lattice import density_lattice
 from obj2ngp.ngp.rendering import Renderer
-from obj2ngp.surface.extraction import extract
+from obj2ngp.surface.extraction import drop_unseen, extract
 from obj2ngp.views.reading import read_images
 
 IN_FRONT, BEHIND, SAMPLES = 1, 3, 12  # hundredths of the unit cube around a surface that make its colour, and steps
@@ -19,6 +19,8 @@ def field_surface(source, model, resolution):
     """
     images = read_images(source.transforms("train"))
     surface = extract(density_lattice(Renderer(model), resolution), images)
+    if surface:
+        surface = drop_unseen(surface, images)
     if not surface:
         raise UserError("the field has no surface that its training views see")
     return surface

@@ -1,4 +1,4 @@
-"""The surface that a density lattice has, as its views tell it: one level for an object, no specks, nothing unseen."""
+"""The surface of a density lattice, as who sees it best sees it: one level an object, no specks, nothing unseen."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -9,10 +9,11 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from skimage.measure import marching_cubes
 
+from .light import gaps, hiding, peaks
 from .rays import Triangles, pixel_rays
 
-LEVELS = 5.0 * 2.0 ** np.arange(8)  # densities that are tried, per edge of the unit cube
-CONTRAST = 20.0  # densities count from a level divided by this up to the level times this
+LEVELS = 0.05 * 2 ** (np.arange(11) / 2)  # optical thicknesses that are tried
+LEAST = 1e-4  # what thinner counts as
 EDGE = 3  # pixels on either side of a silhouette's edge in which levels are compared: elsewhere all of them agree
 SPECK = 0.05  # of the longest side: what is smaller and joined to nothing is dropped
 SMOOTHING = 20  # steps of Taubin's filter
@@ -22,7 +23,7 @@ SMOOTHING = 20  # steps of Taubin's filter
 class Surface:
     """A triangle mesh: vertices (V,3), faces (F,3) of indices into them, outside on their front.
 
-    level           density of the level set, per edge of the unit cube
+    level           optical thickness in front of it, for who sees it best
     silhouette_iou  of the level set's silhouettes and the views', within EDGE pixels of their edges
     """
 
@@ -35,24 +36,21 @@ class Surface:
         return len(self.faces) > 0
 
 
-def level_set(density, level):
-    """The Surface of the set where `density`, a lattice (R,R,R), is at least `level`, in the unit cube.
+def level_set(logarithm, level):
+    """The Surface, in the unit cube, of the set where a lattice (R,R,R) of logarithms is at least that of `level`.
 
-    Marching cubes (Lorensen & Cline 1987; Lewiner et al. 2003) on the logarithm of density, which grows about linearly
-    through a surface.
+    Marching cubes (Lorensen & Cline 1987; Lewiner et al. 2003).
     """
-    dense = density >= level
-    occupied = [np.flatnonzero(dense.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+    value = logarithm - np.float32(np.log(level))
+    inside = value >= 0
+    occupied = [np.flatnonzero(inside.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
     if not len(occupied[0]):
         return Surface(np.zeros((0, 3)), np.zeros((0, 3), np.int64), level)
     low = np.array([max(index[0] - 1, 0) for index in occupied])
-    part = density[tuple(slice(start, index[-1] + 2) for start, index in zip(low, occupied, strict=True))]
-    reach = np.log(CONTRAST)
-    with np.errstate(divide="ignore"):
-        value = np.clip(np.log(part / level), -reach, reach)
-    value = np.pad(value, 1, constant_values=-reach)  # closed where it meets the cube's wall
-    vertices, faces, _, _ = marching_cubes(value, 0.0, gradient_direction="ascent", allow_degenerate=False)
-    return Surface((vertices + low - 0.5) / len(density), faces.astype(np.int64), level)
+    part = value[tuple(slice(start, index[-1] + 2) for start, index in zip(low, occupied, strict=True))]
+    part = np.pad(part, 1, constant_values=np.log(LEAST / level))  # closed where it meets the cube's wall
+    vertices, faces, _, _ = marching_cubes(part, 0.0, gradient_direction="ascent", allow_degenerate=False)
+    return Surface((vertices + low - 0.5) / len(value), faces.astype(np.int64), level)
 
 
 def in_unit_cube(images, scale, offset):
@@ -81,34 +79,25 @@ def edge_rays(images):
     return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
 
-def silhouette_iou(surface, rays):
-    """Intersection over union of what a Surface and the views cover of the pixels of `edge_rays`."""
-    origins, directions, covered = rays
-    hit = Triangles(surface.vertices, surface.faces).first_hit(origins, directions)[1] >= 0
-    return float((hit & covered).sum() / max(1, (hit | covered).sum()))
+def best_level(logarithm, images):
+    """The level of LEVELS whose set has the silhouettes in `images` that are most like theirs, and that likeness.
 
+    logarithm  (R,R,R) float32, of optical thickness
+    images     PosedImages in the unit cube's coordinates
 
-def best_level_set(density, images):
-    """The level set at half of that of LEVELS whose silhouettes in the `images` are most like theirs.
-
-    images  PosedImages in the unit cube's coordinates
-
-    Likeness is `silhouette_iou`; it rises and falls with the level, so that the search ends where it falls. Half,
-    since rays at a silhouette's edge run along the surface, where they meet more of the density in front of it than
-    rays that meet it head on: there the car, the cabinet, the armchair and chair A had better F-scores (0.82 to 0.91,
-    not 0.77 to 0.90), the demo's chair a worse one (0.89 for 0.90). Images without silhouettes leave the middle level.
+    Likeness is intersection over union of what the set and the views cover of the pixels of `edge_rays`. Images without
+    silhouettes leave the middle level.
     """
-    rays = edge_rays(images)
-    if not len(rays[0]):
-        return level_set(density, LEVELS[len(LEVELS) // 2])
-    below = before = level_set(density, LEVELS[0])
-    for level in LEVELS[1:]:
-        surface = level_set(density, level)
-        surface.silhouette_iou = silhouette_iou(surface, rays) if surface else 0.0
-        if surface.silhouette_iou < before.silhouette_iou:
-            break
-        below, before = before, surface
-    return below
+    origins, directions, covered = edge_rays(images)
+    if not covered.any():
+        return LEVELS[len(LEVELS) // 2], np.nan
+    lowest = np.float32(np.log(LEAST))
+    value = logarithm - lowest
+    peak = peaks(value, gaps(value), origins * len(value) - 0.5, np.ascontiguousarray(directions)) + lowest
+    hit = peak >= np.log(LEVELS)[:, None]
+    likeness = (hit & covered).sum(axis=1) / (hit | covered).sum(axis=1)
+    best = int(np.argmax(likeness))
+    return LEVELS[best], float(likeness[best])
 
 
 def parts(surface):
@@ -158,12 +147,14 @@ def smoothed(surface):
 def extract(lattice, images):
     """The Surface, in the world, of the object whose density a Lattice holds and which PosedImages show.
 
-    It may have no faces, where nothing is dense or seen.
+    It lies where the light of the camera that sees it best has met an optical thickness of `best_level`. It may have no
+    faces, where nothing is dense; parts of it may be unseen, see `drop_unseen`.
     """
     images = in_unit_cube(images, lattice.scale, lattice.offset)
-    surface = best_level_set(lattice.density, images)
-    for step in (smoothed, drop_specks, lambda surface: drop_unseen(surface, images)):
-        if not surface:
-            break
-        surface = step(surface)
+    thickness = hiding(lattice.density, images)
+    logarithm = np.log(np.maximum(thickness, np.float32(LEAST)))
+    level, likeness = best_level(logarithm, images)
+    surface = dataclasses.replace(level_set(logarithm, level), silhouette_iou=likeness)
+    if surface:
+        surface = drop_specks(smoothed(surface))
     return dataclasses.replace(surface, vertices=lattice.to_world(surface.vertices))

@@ -4,8 +4,6 @@ import numpy as np
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
-from obj2ngp.common.cameras import project
-
 NEAR_ENOUGH = 1e-3  # of the mesh's longest side: a point this far behind the first hit is still that hit
 
 
@@ -19,6 +17,15 @@ def pixel_rays(pose, focal, center, rows, columns):
     directions = np.stack([across, up, -np.ones_like(across)], axis=1) @ np.asarray(pose)[:3, :3].T
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     return np.broadcast_to(np.asarray(pose)[:3, 3], directions.shape), directions
+
+
+def picture_planes(cameras, pose):
+    """(3,4) planes through the camera of PosedImages that has the `pose`, one for each edge of its picture.
+
+    What lies in the picture is on their fronts: no product of its direction from the camera with them is negative.
+    """
+    (height, width), (x, y), focal = cameras.rgba.shape[1:3], cameras.center, cameras.focal
+    return pose[:3, :3] @ np.array([[focal, -focal, 0, 0], [0, 0, -focal, focal], [-x, x - width, -y, y - height]])
 
 
 class Triangles:
@@ -47,15 +54,17 @@ class Triangles:
 
         A camera sees a point that lies within its picture and behind no more than NEAR_ENOUGH of the first hit.
         """
-        height, width = cameras.rgba.shape[1:3]
-        seen = np.zeros(len(points), bool)
+        points, left = np.asarray(points, np.float32), np.arange(len(points))
         for pose in np.asarray(cameras.pose, np.float64):
-            left = np.flatnonzero(~seen)
-            pixels, depth = project(points[left], pose, cameras.focal, cameras.center)
-            inside = (depth > 0) & (pixels >= 0).all(axis=1) & (pixels <= (width, height)).all(axis=1)
-            left = left[inside]
-            ray = points[left] - pose[:3, 3]
-            length = np.linalg.norm(ray, axis=1)
-            distance, _ = self.first_hit(np.broadcast_to(pose[:3, 3], ray.shape), ray / length[:, None])
-            seen[left] = length <= distance + NEAR_ENOUGH * self.longest_side
+            eye, planes = pose[:3, 3].astype(np.float32), picture_planes(cameras, pose).astype(np.float32)
+            ray = points[left] - eye
+            inside = np.flatnonzero((ray @ planes >= 0).all(axis=1))
+            ray = ray[inside]
+            ends = 1 - NEAR_ENOUGH * self.longest_side / np.sqrt((ray * ray).sum(axis=1))
+            hidden = self._scene.run(np.broadcast_to(eye, ray.shape), ray, ends, query="OCCLUDED") >= 0
+            stays = np.ones(len(left), bool)
+            stays[inside[~hidden]] = False
+            left = left[stays]
+        seen = np.ones(len(points), bool)
+        seen[left] = False
         return seen
