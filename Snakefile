@@ -20,6 +20,7 @@ include: "rules/export.smk"
 include: "rules/slices.smk"
 include: "rules/report.smk"
 include: "rules/verify.smk"
+include: "rules/planning.smk"
 
 
 localrules:

@@ -1,10 +1,13 @@
 """What Snakemake itself costs with many objects: CPU seconds and memory, with programs that only make their outputs.
 
-    python benchmarks/planning.py [fresh] [finished] [large]
+    python benchmarks/planning.py [fresh] [finished] [records] [large]
 
-Finished objects have outputs and no metadata. Appends to benchmarks/planning.csv.
+Finished objects have outputs and no metadata; the part `records` plans them with their records and without. Appends to
+benchmarks/planning.csv.
 """
 
+import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -13,8 +16,12 @@ from pathlib import Path
 
 from record import append
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+ROOT = Path(__file__).resolve().parent.parent
+SNAKEMAKE = Path(sys.executable).with_name("snakemake")
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "workflow_scripts")]
 
+from obj2ngp.common.provenance import Job  # noqa: E402
+from obj2ngp.common.records import FILE  # noqa: E402
 from workflow_project import Project  # noqa: E402
 
 PASSES = ("train", "val", "test")
@@ -23,6 +30,16 @@ FINISHED = (
     *("model.safetensors", "training.csv", "test.zip"),
     *("metrics.csv", "metrics.json", "comparison.webp", "orbit.gif", "orbit.webp", "orbit.mp4", "viewer.html"),
 )
+
+
+MADE = {  # by each job: from what, and what
+    **{f"render_{name}": ([], [f"renders/{name}.zip", f"renders/transforms_{name}.json"]) for name in PASSES},
+    "train": (["renders/train.zip", "renders/transforms_train.json"], ["model.safetensors", "training.csv"]),
+    "render_views": (["model.safetensors", "renders/transforms_test.json"], ["test.zip"]),
+    "metrics": (["renders/test.zip", "renders/transforms_test.json", "test.zip"], ["metrics.csv", "metrics.json"]),
+    "orbit": (["model.safetensors"], ["orbit.gif", "orbit.mp4"]),
+    "viewer": (["model.safetensors", "training.csv", "metrics.csv"], ["viewer.html"]),
+}
 
 
 def make_project(root, objects):
@@ -43,9 +60,27 @@ def finish(root, names):
             (folder / result).write_text("x\n")
 
 
+def record(root, names):
+    """Write the records of the finished objects `names`."""
+    subprocess.run([SNAKEMAKE, "--cores", "1", "--quiet", "all", "--", "results/parameters.json"], cwd=root, check=True)
+    expected = json.loads((root / "results" / "parameters.json").read_text())["kinds"][0]
+    for name in names:
+        os.utime(root / "models" / f"{name}.obj", (0, 0))
+    with contextlib.chdir(root):
+        first = Path("results", names[0])
+        for job, (inputs, outputs) in MADE.items():
+            made = Job(first / FILE, job, job, expected[job], [first / path for path in outputs])
+            for path in [first / path for path in inputs] or [f"models/{names[0]}.obj"]:
+                made.takes(path)
+            made.finish()
+        text = (first / FILE).read_text()
+        for name in names:
+            Path("results", name, FILE).write_text(text.replace(f"models/{names[0]}.", f"models/{name}."))
+
+
 def measure(what, root, objects, *arguments):
     """Run Snakemake in `root`; returns what it costs as a row."""
-    command = [Path(sys.executable).with_name("snakemake"), "--cores", "2", *arguments]
+    command = [SNAKEMAKE, "--cores", "2", *arguments]
     with open(root / "output", "w") as output:
         process = subprocess.Popen(command, cwd=root, stdout=output, stderr=output)
         _, status, usage = os.wait4(process.pid, 0)
@@ -77,13 +112,21 @@ def finished(root):
     yield measure("plan all, everything done", root, 10_000, "--dry-run")
 
 
+def records(root):
+    names = make_project(root, 1000)
+    finish(root, names)
+    yield measure("plan all, everything done", root, 1000, "--dry-run")
+    record(root, names)
+    yield measure("plan all, everything done, with records", root, 1000, "--dry-run")
+
+
 def large(root):
     make_project(root, 50_000)
     for count in (50, 100, 400):
         yield measure(f"plan one of {count} slices", root, 50_000, "--dry-run", f"results/slices/1-of-{count}")
 
 
-PARTS = {part.__name__: part for part in (fresh, finished, large)}
+PARTS = {part.__name__: part for part in (fresh, finished, records, large)}
 
 
 def main(*names):
