@@ -30,12 +30,13 @@ def machine():
 
 
 def commit():
-    """The short hash of the checked-out commit, with a + where files differ from it; empty outside git."""
+    """The short hash of the checked-out commit, with a + where files but tables differ from it; empty outside git."""
     run = lambda *words: subprocess.run(["git", *words], cwd=FOLDER, capture_output=True, text=True)  # noqa: E731
     head = run("rev-parse", "--short", "HEAD")
     if head.returncode:
         return ""
-    return head.stdout.strip() + ("+" if run("status", "--porcelain", "--untracked-files=no").stdout.strip() else "")
+    changes = run("status", "--porcelain", "--untracked-files=no", "--", ":/", ":!*.csv")
+    return head.stdout.strip() + ("+" if changes.stdout.strip() else "")
 
 
 def append(name, rows, device=None):

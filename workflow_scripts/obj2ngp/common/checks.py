@@ -23,6 +23,7 @@ LARGEST = 1e9  # of numbers that say no other limit: their squares are finite in
 LARGEST_FILE = 1 << 28  # bytes of a text file: a transforms file of 300,000 views
 # Names of objects: letters and digits of any script, their marks, and . _ + -. They are names of files, too.
 NAME = re.compile("\\w[\\w.+\u0300-\u036f\u0483-\u1dff\u20d0-\u20f0\u302a-\u309a\ua66f-\uabed\ufe20-\ufe2f-]*")
+_IN_NO_NAME = re.compile("[\0\ud800-\udfff]")  # what no name of a file holds: NUL and lone surrogates
 LONGEST_SHOWN = 80  # characters of a value in a message
 LONGEST_INTEGER = 1000  # digits of a whole number in JSON: more take Python long, and no number is as large
 
@@ -75,7 +76,7 @@ def text(longest=4096):
             raise Unfit(key, f"{shown(value)} is no text")
         if len(value) > longest:
             raise Unfit(key, f"a text of {len(value)} characters, more than {longest}")
-        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        if _IN_NO_NAME.search(value):
             raise Unfit(key, f"{shown(value)} holds characters that no file name has")
 
     return check

@@ -40,12 +40,12 @@ def read_records(path):
     except UserError:
         lines = []
     for line in reversed(lines):
+        job = line[: line.find(b",")]  # {"job":"train"
+        if job in found:
+            continue
         with contextlib.suppress(UserError, UnicodeDecodeError):
-            record = parse_json(line.decode("utf-8"), path)
-            job = record.get("job") if isinstance(record, dict) else None
-            if not isinstance(job, str) or job not in found:
-                found[job] = checked(record, RECORD, path)
-    return dict(sorted(found.items()))
+            found[job] = checked(parse_json(line.decode("utf-8"), path), RECORD, path)
+    return {record["job"]: record for _, record in sorted(found.items())}
 
 
 def write_record(path, record):
