@@ -1,5 +1,6 @@
 """The documentation's pages are built, and their links lead somewhere."""
 
+import json
 import re
 import subprocess
 import sys
@@ -29,3 +30,10 @@ def test_links_lead_to_files(name):
     folder = (ROOT / name).parent
     links = [link for link in LINK.findall((ROOT / name).read_text()) if not link.startswith(ELSEWHERE)]
     assert [link for link in links if not (folder / link).exists()] == []
+
+
+def test_the_example_is_a_small_page_with_all_in_it():
+    page = ROOT / "docs" / "example.html"
+    about = json.loads(re.search('id="object">(.*?)</script>', page.read_text(encoding="utf-8"), re.DOTALL)[1])
+    assert page.stat().st_size < 500_000 and about["field"] and about["source"] and about["rows"]
+    assert about["files"] == [] and about["mesh"] is None

@@ -15,10 +15,10 @@ from obj2ngp.views.posed_images import DataError
 
 from .packing import Unsuited
 
-LARGEST = 60_000  # bytes, deflated
+LARGEST = 70_000  # bytes, deflated
 LATTICES = (2048, 1024, 512, 256, 128, 64, 32)  # points along the mesh's longest side
 MERGED = 256  # points from which on down corners at one point become one, with their mean normal and colour
-SPLIT = 6000  # triangles up to which textured ones are split
+SPLIT = 11_000  # triangles up to which textured ones are split
 SHORTEST = 0.02  # of the mesh's longest side: edges that are not split
 MOST_VERTICES = 1 << 16
 MOST_TRIANGLES = LARGEST // 2  # more never fit

@@ -4,6 +4,7 @@
 const FRAME = 40; // milliseconds that a picture may take while the camera moves
 const STRIP = 60; // milliseconds of work between two looks at what the reader does
 const STRIPS = 24; // of a picture, at most
+const LEAST = 2000; // rays of a strip: coarse pictures are drawn at once
 const COARSEST = 1 / 16; // of the canvas's pixels along an edge
 const FINEST = 3; // rays along each edge of a pixel, at rest
 const PATIENCE = 10000; // milliseconds beyond which a finer picture is not begun
@@ -14,7 +15,7 @@ class Player extends EventTarget {
     super();
     Object.assign(this, { field, camera, look: { background: [1, 1, 1], depth: false } });
     this.cost = 0.02; // milliseconds a ray: at first that of a slow machine, then what the last pictures took
-    this.work = 2000; // rays of a strip
+    this.work = LEAST; // rays of a strip
     this.stale = this.busy = false;
     this.finest = FINEST;
     camera.addEventListener("change", () => this.redraw());
@@ -73,7 +74,7 @@ class Player extends EventTarget {
       field.draw(0, y, width, rows);
       await finished(field.gl);
       y += rows;
-      this.work *= Math.min(2, Math.max(0.5, STRIP / (performance.now() - start)));
+      this.work = Math.max(LEAST, this.work * Math.min(2, Math.max(0.5, STRIP / (performance.now() - start))));
       if (this.stale && !must) return false;
     }
     field.show();
