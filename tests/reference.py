@@ -38,10 +38,11 @@ def draw_rays(views, active, seed, step, edge):
     focal, center_x, center_y, scale = views.camera.tolist()
     height, width = rgba.shape[1:3]
     index = torch.arange(active)
-    pick = pcg4d(index // edge**2, step, seed, 0)[0]
-    _, x, y, jitter = pcg4d(index, step, seed, 0)
+    pick, x, y, jitter = pcg4d(index // edge**2, step, seed, 0)
     background = torch.stack([unit(word) for word in pcg4d(index // edge**2, step, seed, 1)[:3]], -1)
-    across, down = (index % edge + unit(x)) / edge, (index // edge % edge + unit(y)) / edge
+    part_row, part_column = index // edge % edge, index % edge
+    across = ((part_column + part_row / edge) / edge + unit(x)) % 1
+    down = ((part_row + (edge - 1 - part_column) / edge) / edge + unit(y)) % 1
     pixel = pixels[(pick * len(pixels)) >> 32]
     view, row, column = pixel // (height * width), pixel // width % height, pixel % width
     local = torch.stack(
@@ -57,7 +58,7 @@ def draw_rays(views, active, seed, step, edge):
     origin = pose[view, :, 3] * scale + views.offset.cpu()
     color = rgba[view, row, column].double() / 255
     target = color[:, :3] * color[:, 3:] + background * (1 - color[:, 3:])
-    return origin, direction, background, target, unit(jitter)
+    return origin, direction, background, target, (index % edge**2 / edge**2 + unit(jitter)) % 1
 
 
 def march(origin, direction, jitter, occupied, step_size):
@@ -179,12 +180,26 @@ def huber(residual, threshold):
     return torch.where(size < threshold, size**2 / (2 * threshold), size - threshold / 2)
 
 
-def pixel_loss(color, target, count, edge, threshold):
-    """Huber loss (R,) of the pixel that a ray belongs to, the mean of edge^2 rays; none if a ray found no room."""
+def pixel_color(color, left, background):
+    """(3,): what a pixel shows of n rays with colours (n,3) over a background (n,3), and transmittances (n,)."""
+    opacity = (1 - left)[:, None]
+    straight = (color - left[:, None] * background) / opacity.clamp_min(1e-6)
+    light = torch.where(straight <= 0.04045, straight / 12.92, ((straight.clamp_min(0.04) + 0.055) / 1.055) ** 2.4)
+    light = (light * opacity).sum(0) / opacity.sum(0).clamp_min(1e-6)
+    value = torch.where(light <= 0.0031308, 12.92 * light, 1.055 * light.clamp_min(0.003) ** (1 / 2.4) - 0.055)
+    return value * opacity.mean() + background[0] * (1 - opacity.mean())
+
+
+def pixel_loss(color, left, background, target, count, edge, threshold):
+    """Huber loss (R,) of the pixel that a ray belongs to, of edge^2 rays; none if a ray found no room.
+
+    A pixel's straight colour is the sRGB value of the mean of its rays' light, by opacity.
+    """
     losses = []
     for i in range(len(color)):
         pixel = slice(i // edge**2 * edge**2, i // edge**2 * edge**2 + edge**2)
-        loss = huber((color[pixel] - target[pixel]).mean(0), threshold).mean()
+        shown = color[pixel].mean(0) if edge == 1 else pixel_color(color[pixel], left[pixel], background[pixel])
+        loss = huber(shown - target[i], threshold).mean()
         losses.append(loss * bool((count[pixel] >= 0).all()))
     return torch.stack(losses)
 

@@ -145,6 +145,9 @@ def test_gradients_stop_behind_termination(backend):
 def test_compositing_and_loss_gradients(backend, capacity, edge, distortion):
     scene = Scene(backend, capacity=capacity)
     scene.rays.supersampling = edge
+    for values in (scene.rays.background, scene.rays.target):  # those of a pixel, for all its rays
+        whole = len(values) - len(values) % edge**2
+        values[:whole] = values[:whole].view(-1, edge**2, 3)[:, :1].expand(-1, edge**2, -1).reshape(-1, 3)
     scene.stages.march(scene.rays, scene.grid, scene.samples, STEP_SIZE)
     generator = torch.Generator().manual_seed(5)
     scene.samples.density.copy_(torch.exp(3 * torch.randn(capacity, generator=generator)))
@@ -160,7 +163,7 @@ def test_compositing_and_loss_gradients(backend, capacity, edge, distortion):
         for s, b in zip(slices, background[:active], strict=True)
     ]
     color, left, depth = (torch.stack(values) for values in zip(*results, strict=True))
-    loss = reference.pixel_loss(color, target, rays.count.cpu(), edge, 0.05)
+    loss = reference.pixel_loss(color, left, background, target, rays.count.cpu(), edge, 0.05)
     whole = rays.count[:active].cpu().view(-1, edge**2).ge(0).all(1).repeat_interleave(edge**2)
     spread = torch.stack([reference.distortion(density[s], t[s], STEP_SIZE) for s in slices]) * whole
     ((loss.sum() + distortion * spread.sum()) / active * backend.LOSS_SCALE).backward()
@@ -222,13 +225,12 @@ def compare_gradients(backend, network, capacity):
     encoding = reference.encode(samples.position[:n].cpu(), table, GridLevels(network))
     density, rgb = reference.evaluate(encoding, direction, *field.matrices(weights), network.sh_degree)
     background, target, t = rays.background.cpu().double(), rays.target.cpu().double(), samples.t.cpu().double()
-    color = torch.stack(
-        [
-            reference.composite(density[s], rgb[s], t[s], b, STEP_SIZE)[0]
-            for s, b in zip(slices, background[:active], strict=True)
-        ]
-    )
-    loss = reference.pixel_loss(color, target, rays.count.cpu(), 1, 0.05)
+    results = [
+        reference.composite(density[s], rgb[s], t[s], b, STEP_SIZE)
+        for s, b in zip(slices, background[:active], strict=True)
+    ]
+    color, left = (torch.stack(values) for values in list(zip(*results, strict=True))[:2])
+    loss = reference.pixel_loss(color, left, background, target, rays.count.cpu(), 1, 0.05)
     (loss.sum() / active * backend.LOSS_SCALE).backward()
     error = gradient_error(backend)
     actual, expected = field.matrices(field.weight_gradient), field.matrices(weights.grad)

@@ -11,6 +11,7 @@ from torch.nn.functional import max_pool2d
 from . import backends
 from .backends.autograd import stages_of
 from .buffers import Rays, Samples
+from .light import pixels_of
 from .turn import turn
 
 # Rendered in one go, whole views at least: on a graphics card a turntable of 60 x 256 x 256.
@@ -25,7 +26,7 @@ class Renderer:
 
     model          ngp.model_file.Model
     backend        'auto', a backend's name, or its class
-    supersampling  rays along each edge of a pixel where the picture is uneven; their mean is the pixel
+    supersampling  rays along each edge of a pixel where the picture is uneven
     """
 
     def __init__(self, model, backend="auto", supersampling=2):
@@ -40,7 +41,6 @@ class Renderer:
         self.samples = Samples(
             capacity, model.config.network, dtype, device, training=False, by_column=backend.BY_COLUMN
         )
-        self.rays.jitter.fill_(0.5)
         self.backend = stages_of(backend, model.field(backend), capacity, training=False)
 
     def render_views(self, poses, width, height, focal, center=None):
@@ -104,15 +104,19 @@ class Renderer:
     def _pixels(self, poses, pixels, camera, edge):
         """(P,5): rgb, opacity and depth of pixels, given by flat indices into (V,H,W), of edge^2 rays each.
 
-        Colour and opacity are the rays' mean, depth is their median.
+        Colour and opacity are those of `pixels_of`, depth is the rays' median. The rays of a pixel begin at evenly spaced parts
+        of a march step, those of neighbours far apart: together they see surfaces with a finer step.
         """
         parts = pixels.split(max(1, self.rays.capacity // edge**2))
-        traced = [self._trace(*self._rays(poses, part, camera, edge)) for part in parts]
+        part = torch.arange(edge**2, device=pixels.device) * (edge + 1) % edge**2
+        jitter = (part + 0.5) / edge**2
+        traced = [self._trace(*self._rays(poses, part, camera, edge), jitter.repeat(len(part))) for part in parts]
         traced = torch.cat(traced) if traced else torch.empty(0, 5, device=pixels.device)
         traced = traced.view(len(pixels), edge**2, 5)
         depth = traced[..., 4].median(1).values
         depth = torch.where(depth < math.inf, depth, depth.new_zeros(()))
-        return torch.cat([traced[..., :4].mean(1), depth[:, None]], 1)
+        color, opacity = pixels_of(traced[..., :3], traced[..., 3]) if edge > 1 else (traced[:, 0, :3], traced[:, 0, 3])
+        return torch.cat([color, opacity[:, None], depth[:, None]], 1)
 
     def _rays(self, poses, pixels, camera, edge):
         """(origins, directions), in the unit cube, of edge^2 rays through each of P pixels, (P*edge^2, 3) each."""
@@ -130,18 +134,19 @@ class Renderer:
         origin = pose[:, :, 3] * self.model.scale + self.model.offset.to(poses.device)
         return origin[:, None].expand(-1, edge**2, 3).reshape(-1, 3), direction
 
-    def _trace(self, origin, direction):
+    def _trace(self, origin, direction, jitter):
         """(R,5): colour over black, opacity, median distance in world units or inf, of rays that fit the ray buffer."""
         rays, active = self.rays, len(direction)
         rays.origin[:active] = origin
         rays.direction[:active] = direction
+        rays.jitter[:active] = jitter
         rays.active.fill_(active)
         if not self.backend.render(rays, self.grid, self.samples, self.step_size):
             if active == 1:
                 raise ValueError("one ray takes {} samples, more than fit".format(int(self.samples.count)))
             half = active // 2
             parts = (slice(None, half), slice(half, None))
-            return torch.cat([self._trace(origin[part], direction[part]) for part in parts])
+            return torch.cat([self._trace(origin[part], direction[part], jitter[part]) for part in parts])
         opacity = 1 - rays.transmittance[:active, None]
         return torch.cat([rays.color[:active], opacity, rays.depth[:active, None] / self.model.scale], 1)
 

@@ -9,6 +9,7 @@ import torch
 
 from obj2ngp.common.files import UserError
 
+from .light import residuals
 from .placement import place
 from .workspace import Workspace
 
@@ -93,8 +94,7 @@ class TrainingRun:
         loss = float(rays.loss[:active].view(-1, pixel_rays)[whole].mean())
         if not math.isfinite(loss) or not bool(torch.isfinite(self.workspace.field.weights).all()):
             raise TrainingError("the loss is no longer a number after step {}".format(step))
-        residual = (rays.color - rays.target)[:active].view(-1, pixel_rays, 3).mean(1)
-        error = residual[whole].pow(2).mean()
+        error = residuals(rays)[whole].pow(2).mean()
         return {
             "step": step,
             "seconds": round(self.seconds, 3),

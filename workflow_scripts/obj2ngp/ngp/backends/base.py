@@ -62,7 +62,17 @@ class Backend:
         return stages
 
     def draw_rays(self, views, rays, samples, clock):
-        """Draws the rays of a step: rays.active by `rays_to_draw`; origin, direction, background, target, jitter."""
+        """Draws the rays of a step: rays.active by `rays_to_draw`; origin, direction, background, target, jitter.
+
+        With E = rays.supersampling, ray e = E r + c (r, c < E) of a random pixel passes through the point
+
+            ((c + r / E) / E + u, (r + (E - 1 - c) / E) / E + v) modulo 1
+
+        of the square in which the pixel's rays lie, and begins at (e / E^2 + w) modulo 1 of its first march step;
+        u, v and w are random, one for all rays of the pixel. No two of them share a row or a column of E^2 (rooks that
+        cannot take one another), so that an edge of any slope parts them evenly, and the random shift (Cranley &
+        Patterson 1976) makes each point of the square as likely as any other.
+        """
         raise NotImplementedError
 
     def march(self, rays, grid, samples, step_size):
@@ -99,8 +109,8 @@ class Backend:
     def composite_loss(self, rays, samples, step_size, huber, distortion):
         """What `composite` writes, rays.loss, and its gradient at the samples: samples.d_density, d_rgb.
 
-        The gradient is that of the mean of rays.loss, which is the Huber loss of the pixels, and `distortion` times the
-        mean over the rays of
+        The gradient is that of the mean of rays.loss, which is the Huber loss of the pixels (what these show of their
+        rays: see ngp.light), and `distortion` times the mean over the rays of
 
             sum_jk w_j w_k |t_j - t_k| + step_size / 3 sum_k w_k^2
 

@@ -207,8 +207,16 @@ vec4 trace(vec3 origin, vec3 direction, out float depth) {
   return vec4(color + owed * last, left);
 }
 
+// A pixel shows the mean light of its rays, which sRGB values stand for: see obj2ngp.ngp.light.
+vec3 light_of(vec3 value) {
+  return mix(pow((value + 0.055) / 1.055, vec3(2.4)), value / 12.92, lessThan(value, vec3(0.04045)));
+}
+vec3 srgb_of(vec3 light) {
+  return mix(1.055 * pow(light, vec3(1.0 / 2.4)) - 0.055, light * 12.92, lessThan(light, vec3(0.0031308)));
+}
+
 void main() {
-  vec3 sum = vec3(0);
+  vec3 light = vec3(0);
   float opacity = 0.0, distance = 0.0;
   vec2 corner = vec2(gl_FragCoord.x, size.y - gl_FragCoord.y);
   for (int i = 0; i < rays * rays; ++i) {
@@ -216,11 +224,12 @@ void main() {
     vec2 at = (corner + inside * lens.w - lens.yz) / lens.x;
     float depth;
     vec4 seen = trace(eye, normalize(axes * vec3(at.x, -at.y, -1.0)), depth);
-    sum += seen.rgb + seen.a * background;
-    opacity += 1.0 - seen.a;
+    float here = 1.0 - seen.a;
+    light += here * light_of(clamp(seen.rgb / max(here, 1e-6), 0.0, 1.0));
+    opacity += here;
     distance += depth;
   }
-  pixel = vec4(sum / float(rays * rays), 1);
+  pixel = vec4(mix(background, srgb_of(light / max(opacity, 1e-6)), opacity / float(rays * rays)), 1);
   if (range.y > 0.0) {
     float far = clamp((distance / max(opacity, 1e-6) - range.x) / (range.y - range.x), 0.0, 1.0);
     vec3 shade = mix(mix(vec3(1, 0.94, 0.7), vec3(0.8, 0.3, 0.4), smoothstep(0.0, 0.5, far)),

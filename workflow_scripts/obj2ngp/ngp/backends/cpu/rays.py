@@ -42,12 +42,13 @@ def draw_rays_kernel(
 ):
     height, width = rgba.shape[1], rgba.shape[2]
     for i in range(begin, end):
-        pick, _, _, _ = pcg4d(i // (edge * edge), step, seed, STREAM_PIXEL)
-        _, jx, jy, jt = pcg4d(i, step, seed, STREAM_PIXEL)
+        part, part_row, part_column = i % (edge * edge), i // edge % edge, i % edge
+        pick, jx, jy, jt = pcg4d(i // (edge * edge), step, seed, STREAM_PIXEL)
         red, green, blue, _ = pcg4d(i // (edge * edge), step, seed, STREAM_BACKGROUND)
         pixel = pixels[(pick * np.uint64(len(pixels))) >> np.uint64(32)]
         view, row, column = pixel // (height * width), (pixel // width) % height, pixel % width
-        across, down = (i % edge + unit(jx)) / edge, (i // edge % edge + unit(jy)) / edge
+        across = ((part_column + part_row / edge) / edge + unit(jx)) % 1
+        down = ((part_row + (edge - 1 - part_column) / edge) / edge + unit(jy)) % 1
         x = (column + HALF + (across - HALF) * spread - cx) / focal
         y = -(row + HALF + (down - HALF) * spread - cy) / focal
         norm = np.float32(1.0) / math.sqrt(x * x + y * y + np.float32(1.0))
@@ -57,7 +58,7 @@ def draw_rays_kernel(
             direction[i, a] = (pose[view, a, 0] * x + pose[view, a, 1] * y - pose[view, a, 2]) * norm
             origin[i, a] = pose[view, a, 3] * scale + shift[a]
             target[i, a] = rgba[view, row, column, a] / np.float32(255.0) * alpha + background[i, a] * (1 - alpha)
-        jitter[i] = unit(jt)
+        jitter[i] = (part / (edge * edge) + unit(jt)) % 1
 
 
 def draw_rays(views, rays, samples, clock):

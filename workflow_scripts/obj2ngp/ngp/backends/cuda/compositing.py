@@ -12,12 +12,14 @@ import math
 import triton
 import triton.language as tl
 
+from ... import light
 from ..base import MIN_TRANSMITTANCE
 from .rays import load_vector, programs_of_rays, store_vector
 
 TRACE_RAYS, TRACE_STEPS = 4, 32  # tile of rays and samples of a program
 
 END = tl.constexpr(-math.log(MIN_TRANSMITTANCE))  # optical thickness at which a ray ends
+TINY = tl.constexpr(light.TINY)
 MAX_THICKNESS = tl.constexpr(32.0)  # of one sample: exp(-32) of the light passes; keeps sums of thickness exact
 
 
@@ -82,17 +84,20 @@ def composite_rays(
     RAYS: tl.constexpr,
     STEPS: tl.constexpr,
 ):
-    """Writes color, transmittance and depth of RAYS rays; (red, green, blue, number of samples that light reaches)."""
+    """Writes color, transmittance and depth of RAYS rays.
+
+    Returns (red, green, blue over black, transmittance, number of samples that light reaches).
+    """
     red, green, blue, depth, reached, lit_count = trace(
         density_ptr, rgb_ptr, t_ptr, first, count, step_size, RAYS, STEPS
     )
     left = tl.exp(-reached)
     background = load_vector(background_ptr, i, mask)
-    red, green, blue = red + left * background[0], green + left * background[1], blue + left * background[2]
-    store_vector(color_ptr, i, red, green, blue, mask)
+    behind = left * background[0], left * background[1], left * background[2]
+    store_vector(color_ptr, i, red + behind[0], green + behind[1], blue + behind[2], mask)
     tl.store(transmittance_ptr + i, left, mask=mask)
     tl.store(depth_ptr + i, depth, mask=mask)
-    return red, green, blue, lit_count
+    return red, green, blue, left, lit_count
 
 
 @triton.jit
@@ -167,6 +172,34 @@ def pixel_sum(values, PIXEL_RAYS: tl.constexpr):
 
 
 @triton.jit
+def light_of(value):
+    """(light, d light / d value) of sRGB values; see ngp.light."""
+    base = (value + 0.055) / 1.055
+    power = tl.exp2(1.4 * tl.log2(base))
+    dark = value < 0.04045
+    return tl.where(dark, value / 12.92, power * base), tl.where(dark, 1.0 / 12.92, 2.4 / 1.055 * power)
+
+
+@triton.jit
+def pixel_channel(color, opacity, background, PIXEL_RAYS: tl.constexpr):
+    """(its pixel's value over the background, and n times its derivatives by colour over black and opacity) of rays.
+
+    One channel of `slopes` of ngp.light, which has the formulas.
+    """
+    if PIXEL_RAYS == 1:
+        return background + color - opacity * background, color * 0.0 + 1.0, -background
+    total = tl.maximum(pixel_sum(opacity, PIXEL_RAYS), TINY)
+    straight = tl.minimum(tl.maximum(color / tl.maximum(opacity, TINY), 0.0), 1.0)
+    light, slope = light_of(straight)
+    mean = pixel_sum(opacity * light, PIXEL_RAYS) / total
+    root = 1.055 * tl.exp2(tl.log2(tl.maximum(mean, TINY)) / 2.4) - 0.055
+    value = tl.where(mean < 0.0031308, mean * 12.92, root)
+    pixel_slope = light_of(value)[1]
+    d_opacity = (light - straight * slope - mean) / pixel_slope + value - background
+    return background + (value - background) * (total / PIXEL_RAYS), slope / pixel_slope, d_opacity
+
+
+@triton.jit
 def huber_loss(residual, threshold):
     size = tl.abs(residual)
     return tl.where(size < threshold, 0.5 * size * size / threshold, size - 0.5 * threshold)
@@ -235,16 +268,16 @@ def composite_loss_kernel(
     take the place of colours in the gradient below, where there is no background; sums of w and w t in front of a
     sample, and in all, give those on both sides of it.
 
-    A pixel is the mean of PIXEL_RAYS rays, and has no loss if one of them found no room.
+    A pixel shows PIXEL_RAYS rays, and has no loss if one of them found no room.
 
-    d colour / d density_k = step_size * (T_{k+1} c_k - sum_{j>k} w_j c_j - T_N background), as in Müller et al.
-    2022; the sum is the final colour less what lies in front. Its three channels are wanted only in a product
-    with d loss / d colour, so that product is what is summed.
+    d colour over black / d density_k = step_size * (T_{k+1} c_k - sum_{j>k} w_j c_j), as in Müller et al. 2022; the
+    sum is the final colour less what lies in front. d opacity / d density_k = step_size * T_N. The three channels are
+    wanted only in a product with d loss / d colour, so that product is what is summed.
     """
     active = tl.load(active_ptr)
     for block in range(tl.program_id(0), tl.cdiv(active, RAYS), tl.num_programs(0)):
         i, mask, first, count, placed = load_rays(block, active, first_ptr, count_ptr, RAYS)
-        red, green, blue, lit_count = composite_rays(
+        red, green, blue, left, lit_count = composite_rays(
             i,
             mask,
             first,
@@ -260,19 +293,24 @@ def composite_loss_kernel(
             RAYS,
             STEPS,
         )
-        target = load_vector(target_ptr, i, mask)
-        residual_red = pixel_sum(red - target[0], PIXEL_RAYS) / PIXEL_RAYS
-        residual_green = pixel_sum(green - target[1], PIXEL_RAYS) / PIXEL_RAYS
-        residual_blue = pixel_sum(blue - target[2], PIXEL_RAYS) / PIXEL_RAYS
+        opacity = 1.0 - left
+        target, behind = load_vector(target_ptr, i, mask), load_vector(background_ptr, i, mask)
+        pixel_red, red_slope, red_opacity = pixel_channel(red, opacity, behind[0], PIXEL_RAYS)
+        pixel_green, green_slope, green_opacity = pixel_channel(green, opacity, behind[1], PIXEL_RAYS)
+        pixel_blue, blue_slope, blue_opacity = pixel_channel(blue, opacity, behind[2], PIXEL_RAYS)
+        residual_red, residual_green, residual_blue = pixel_red - target[0], pixel_green - target[1], pixel_blue - target[2]
         whole_pixel = pixel_sum(placed.to(tl.int32), PIXEL_RAYS) == PIXEL_RAYS
         loss = huber_loss(residual_red, threshold) + huber_loss(residual_green, threshold)
         loss += huber_loss(residual_blue, threshold)
         tl.store(loss_ptr + i, tl.where(whole_pixel, loss / 3.0, 0.0), mask=mask)
         norm = tl.where(whole_pixel, loss_scale / (3.0 * active.to(tl.float32)), 0.0)
-        d_red = (norm * huber_slope(residual_red, threshold))[:, None]
-        d_green = (norm * huber_slope(residual_green, threshold))[:, None]
-        d_blue = (norm * huber_slope(residual_blue, threshold))[:, None]
-        whole = d_red * red[:, None] + d_green * green[:, None] + d_blue * blue[:, None]
+        d_red = norm * huber_slope(residual_red, threshold)
+        d_green = norm * huber_slope(residual_green, threshold)
+        d_blue = norm * huber_slope(residual_blue, threshold)
+        whole = -left * (d_red * red_opacity + d_green * green_opacity + d_blue * blue_opacity)
+        d_red, d_green, d_blue = d_red * red_slope, d_green * green_slope, d_blue * blue_slope
+        whole = (whole + d_red * red + d_green * green + d_blue * blue)[:, None]
+        d_red, d_green, d_blue = d_red[:, None], d_green[:, None], d_blue[:, None]
 
         listed = tl.cumsum(lit_count, 0) - lit_count
         total = tl.sum(lit_count, 0)

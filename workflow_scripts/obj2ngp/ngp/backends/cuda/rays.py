@@ -50,6 +50,12 @@ def hashed_words(index, step, seed, STREAM: tl.constexpr):
 
 
 @triton.jit
+def fraction(value):
+    """What is left of positive numbers without their whole part."""
+    return value - tl.floor(value)
+
+
+@triton.jit
 def load_vector(ptr, i, mask):
     """Three blocks: the components of rows i of an array (n,3); zero where the mask is off."""
     x = tl.load(ptr + i * 3, mask=mask, other=0.0)
@@ -99,29 +105,27 @@ def draw_rays_kernel(
     EDGE: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """EDGE x EDGE rays through each of some random pixels, over a random background; shapes as in ngp.buffers.
-
-    Each ray passes through a random point of its own part of the pixel.
-    """
+    """EDGE x EDGE rays through each of some random pixels, over a random background; shapes as in ngp.buffers."""
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     mask = i < tl.load(active_ptr)
     step, seed, pixel_count = tl.load(step_ptr), tl.load(seed_ptr), tl.load(pixel_count_ptr)
     focal, scale = tl.load(camera_ptr).to(tl.float32), tl.load(camera_ptr + 3).to(tl.float32)
     center_x, center_y = tl.load(camera_ptr + 1).to(tl.float32), tl.load(camera_ptr + 2).to(tl.float32)
-    pick, _, _, _ = hashed_words(i // (EDGE * EDGE), step, seed, PIXEL)
-    _, x_word, y_word, jitter_word = hashed_words(i, step, seed, PIXEL)
+    part, part_row, part_column = i % (EDGE * EDGE), i // EDGE % EDGE, i % EDGE
+    pick, x_word, y_word, jitter_word = hashed_words(i // (EDGE * EDGE), step, seed, PIXEL)
     red, green, blue, _ = hashed_words(i // (EDGE * EDGE), step, seed, BACKGROUND)
 
     choice = tl.umulhi(pick, (i * 0 + pixel_count).to(tl.uint32)).to(tl.int32)
     pixel = tl.load(pixels_ptr + choice, mask=mask, other=0)
     view, row, column = pixel // (height * width), pixel // width % height, pixel % width
-    across, down = (i % EDGE + unit(x_word)) / EDGE, (i // EDGE % EDGE + unit(y_word)) / EDGE
+    across = fraction((part_column + part_row / EDGE) / EDGE + unit(x_word))
+    down = fraction((part_row + (EDGE - 1 - part_column) / EDGE) / EDGE + unit(y_word))
     x = (column + 0.5 + (across - 0.5) * spread - center_x) / focal
     y = -(row + 0.5 + (down - 0.5) * spread - center_y) / focal
     norm = 1.0 / tl.sqrt(x * x + y * y + 1.0)
     color_ptr = rgba_ptr + pixel.to(tl.int64) * 4  # of more than 2^29 pixels, 32 bits number only the pixels
     alpha = tl.load(color_ptr + 3, mask=mask, other=0).to(tl.float32) / 255.0
-    tl.store(jitter_ptr + i, unit(jitter_word), mask=mask)
+    tl.store(jitter_ptr + i, fraction(part / (EDGE * EDGE) + unit(jitter_word)), mask=mask)
     for axis in tl.static_range(3):
         rotation = pose_ptr + view * 12 + axis * 4
         along_x, along_y = tl.load(rotation, mask=mask, other=0.0), tl.load(rotation + 1, mask=mask, other=0.0)

@@ -12,6 +12,7 @@ import torch
 import vren
 from torch_scatter import segment_csr
 
+from ...light import ray_gradients
 from .. import BackendError
 from ..base import MIN_TRANSMITTANCE, SEEN_DEPTH, STREAM_BACKGROUND, STREAM_PIXEL, rays_to_draw
 from .hashing import pcg4d, unit
@@ -38,10 +39,10 @@ def draw_rays(views, rays, samples, clock):
     step, seed = int(clock.step), int(clock.seed)
     edge = rays.supersampling
     group, part_row, part_column = unravel(index, (edge, edge))
-    pick = pcg4d(group, step, seed, STREAM_PIXEL)[0]
+    pick, shift_x, shift_y, shift_t = pcg4d(group, step, seed, STREAM_PIXEL)
     background = torch.stack([unit(word) for word in pcg4d(group, step, seed, STREAM_BACKGROUND)[:3]], 1)
-    _, jitter_x, jitter_y, jitter_t = pcg4d(index, step, seed, STREAM_PIXEL)
-    across, down = (part_column + unit(jitter_x)) / edge, (part_row + unit(jitter_y)) / edge
+    across = ((part_column + part_row / edge) / edge + unit(shift_x)) % 1
+    down = ((part_row + (edge - 1 - part_column) / edge) / edge + unit(shift_y)) % 1
 
     height, width = views.rgba.shape[1:3]
     pixel = views.pixels[(pick * views.pixel_count) >> 32].long()
@@ -58,7 +59,7 @@ def draw_rays(views, rays, samples, clock):
     rays.origin[:active] = pose[:, :, 3] * scale + views.offset
     rays.background[:active] = background
     rays.target[:active] = rgba[:, :3] * rgba[:, 3:] + background * (1 - rgba[:, 3:])
-    rays.jitter[:active] = unit(jitter_t)
+    rays.jitter[:active] = ((index % edge**2) / edge**2 + unit(shift_t)) % 1
 
 
 def march(rays, grid, samples, step_size):
@@ -133,13 +134,6 @@ def _composite(rays, samples, step_size):
     return inputs, (opacity, depth, rgb, weight)
 
 
-def _of_pixels(values, rays):
-    """For each ray (R, C) the mean of `values` over the rays of its pixel."""
-    pixel_rays = rays.supersampling**2
-    mean = values.view(-1, pixel_rays, values.shape[1]).mean(1, keepdim=True)
-    return mean.expand(-1, pixel_rays, -1).reshape(values.shape)
-
-
 def distortion_slopes(weight, t, rays_a, step_size):
     """(S,) float32: the derivatives of the rays' distortions by the weights, see Backend.composite_loss."""
     first, count = rays_a[:, 1], rays_a[:, 2]
@@ -162,20 +156,14 @@ def distortion_slopes(weight, t, rays_a, step_size):
 def composite_loss(rays, samples, step_size, huber, distortion, loss_scale):
     """See Backend.composite_loss."""
     (density, sample_rgb, delta, t, rays_a), (opacity, depth, rgb, weight) = _composite(rays, samples, step_size)
-    index = torch.arange(rays.capacity, device=rays.count.device)
-    counted = (_of_pixels(((index < rays.active) & (rays.count >= 0)).float()[:, None], rays) == 1).float()
-    residual = _of_pixels(rays.color - rays.target, rays)
-    size = residual.abs()
-    loss = torch.where(size < huber, 0.5 * size * size / huber, size - 0.5 * huber)
-    rays.loss.copy_((loss * counted).mean(1))
-
-    d_color = (residual / huber).clamp(-1, 1) * counted * (loss_scale / 3) / rays.active.clamp(min=1)
-    d_opacity = -(d_color * rays.background).sum(1)
+    gradients, active = ray_gradients(rays, huber, distortion), int(rays.active)
+    d_color, d_opacity, d_distortion = (
+        torch.cat([loss_scale * part, part.new_zeros((rays.capacity - active,) + part.shape[1:])]) for part in gradients
+    )
     d_weight = torch.zeros_like(weight)
     if distortion:
         ray = samples.ray.long().clamp(0, rays.capacity - 1)
-        share = (counted[:, 0] * distortion * loss_scale / rays.active.clamp(min=1))[ray]
-        d_weight = share * distortion_slopes(weight, t, rays_a, step_size)
+        d_weight = d_distortion[ray] * distortion_slopes(weight, t, rays_a, step_size)
     d_density, d_rgb = vren.composite_train_bw(
         d_opacity,
         torch.zeros_like(depth),
