@@ -294,10 +294,10 @@ def composite_loss_kernel(
             STEPS,
         )
         opacity = 1.0 - left
-        target, behind = load_vector(target_ptr, i, mask), load_vector(background_ptr, i, mask)
-        pixel_red, red_slope, red_opacity = pixel_channel(red, opacity, behind[0], PIXEL_RAYS)
-        pixel_green, green_slope, green_opacity = pixel_channel(green, opacity, behind[1], PIXEL_RAYS)
-        pixel_blue, blue_slope, blue_opacity = pixel_channel(blue, opacity, behind[2], PIXEL_RAYS)
+        target, background = load_vector(target_ptr, i, mask), load_vector(background_ptr, i, mask)
+        pixel_red, red_slope, red_opacity = pixel_channel(red, opacity, background[0], PIXEL_RAYS)
+        pixel_green, green_slope, green_opacity = pixel_channel(green, opacity, background[1], PIXEL_RAYS)
+        pixel_blue, blue_slope, blue_opacity = pixel_channel(blue, opacity, background[2], PIXEL_RAYS)
         residual_red, residual_green, residual_blue = pixel_red - target[0], pixel_green - target[1], pixel_blue - target[2]
         whole_pixel = pixel_sum(placed.to(tl.int32), PIXEL_RAYS) == PIXEL_RAYS
         loss = huber_loss(residual_red, threshold) + huber_loss(residual_green, threshold)
