@@ -16,7 +16,9 @@ def light_of(value):
 
 def light_slope(value):
     """d light / d value at sRGB values in [0,1]."""
-    return torch.where(value < 0.04045, torch.full_like(value, 1 / 12.92), 2.4 / 1.055 * ((value + 0.055) / 1.055) ** 1.4)
+    return torch.where(
+        value < 0.04045, torch.full_like(value, 1 / 12.92), 2.4 / 1.055 * ((value + 0.055) / 1.055) ** 1.4
+    )
 
 
 def srgb_of(light):

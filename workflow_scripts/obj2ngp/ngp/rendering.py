@@ -104,8 +104,8 @@ class Renderer:
     def _pixels(self, poses, pixels, camera, edge):
         """(P,5): rgb, opacity and depth of pixels, given by flat indices into (V,H,W), of edge^2 rays each.
 
-        Colour and opacity are those of `pixels_of`, depth is the rays' median. The rays of a pixel begin at evenly spaced parts
-        of a march step, those of neighbours far apart: together they see surfaces with a finer step.
+        Colour and opacity are those of `pixels_of`, depth is the rays' median. The rays of a pixel begin at evenly
+        spaced parts of a march step, those of neighbours far apart: together they see surfaces with a finer step.
         """
         parts = pixels.split(max(1, self.rays.capacity // edge**2))
         part = torch.arange(edge**2, device=pixels.device) * (edge + 1) % edge**2

@@ -48,11 +48,33 @@ def load_samples(density_ptr, first, count, done, passed, step_size, STEPS: tl.c
 
 
 @triton.jit
-def trace(density_ptr, rgb_ptr, t_ptr, first, count, step_size, RAYS: tl.constexpr, STEPS: tl.constexpr):
-    """(red, green, blue, depth, thickness of the samples that light reaches, their number) of RAYS rays."""
+def sums_in_front(weight, t, weight_before, depth_before):
+    """Sums of w and of w t of the samples in front of each (RAYS, STEPS), given those of the tiles before (RAYS,)."""
+    depth = weight * t
+    return weight_before[:, None] + tl.cumsum(weight, 1) - weight, depth_before[:, None] + tl.cumsum(depth, 1) - depth
+
+
+@triton.jit
+def trace(
+    density_ptr,
+    rgb_ptr,
+    t_ptr,
+    first,
+    count,
+    step_size,
+    DISTORTION: tl.constexpr,
+    RAYS: tl.constexpr,
+    STEPS: tl.constexpr,
+):
+    """(red, green, blue, depth, thickness of the samples that light reaches, their number, twice) of RAYS rays.
+
+    `twice`, with DISTORTION, is sum_k w_k d distortion / d w_k: the distortion of Backend.composite_loss, twice, since
+    it is a form of second degree.
+    """
     red, green, blue = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.float32)
     depth, passed = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.float32)
     reached, lit_count = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.int32)
+    weight_sum, twice = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.float32)
     for done in range(0, tl.max(count, 0), STEPS):
         sample, exists, lit, thickness, before = load_samples(density_ptr, first, count, done, passed, step_size, STEPS)
         weight = tl.where(lit, before * (1.0 - tl.exp(-thickness)), 0.0)
@@ -60,11 +82,17 @@ def trace(density_ptr, rgb_ptr, t_ptr, first, count, step_size, RAYS: tl.constex
         red += tl.sum(weight * rgb[0], 1)
         green += tl.sum(weight * rgb[1], 1)
         blue += tl.sum(weight * rgb[2], 1)
-        depth += tl.sum(weight * tl.load(t_ptr + sample, mask=lit, other=0.0), 1)
+        t = tl.load(t_ptr + sample, mask=lit, other=0.0)
+        if DISTORTION:
+            weight_before, depth_before = sums_in_front(weight, t, weight_sum, depth)
+            slope = 4.0 * (t * weight_before - depth_before) + 0.6666667 * step_size * weight
+            twice += tl.sum(weight * slope, 1)
+            weight_sum += tl.sum(weight, 1)
+        depth += tl.sum(weight * t, 1)
         passed += tl.sum(thickness, 1)
         reached += tl.sum(tl.where(lit, thickness, 0.0), 1)
         lit_count += tl.sum(lit.to(tl.int32), 1)
-    return red, green, blue, depth, reached, lit_count
+    return red, green, blue, depth, reached, lit_count, twice
 
 
 @triton.jit
@@ -81,15 +109,16 @@ def composite_rays(
     color_ptr,
     transmittance_ptr,
     depth_ptr,
+    DISTORTION: tl.constexpr,
     RAYS: tl.constexpr,
     STEPS: tl.constexpr,
 ):
     """Writes color, transmittance and depth of RAYS rays.
 
-    Returns (red, green, blue over black, transmittance, number of samples that light reaches).
+    Returns (red, green, blue over black, transmittance, depth, number of samples that light reaches, `twice` of trace).
     """
-    red, green, blue, depth, reached, lit_count = trace(
-        density_ptr, rgb_ptr, t_ptr, first, count, step_size, RAYS, STEPS
+    red, green, blue, depth, reached, lit_count, twice = trace(
+        density_ptr, rgb_ptr, t_ptr, first, count, step_size, DISTORTION, RAYS, STEPS
     )
     left = tl.exp(-reached)
     background = load_vector(background_ptr, i, mask)
@@ -97,7 +126,7 @@ def composite_rays(
     store_vector(color_ptr, i, red + behind[0], green + behind[1], blue + behind[2], mask)
     tl.store(transmittance_ptr + i, left, mask=mask)
     tl.store(depth_ptr + i, depth, mask=mask)
-    return red, green, blue, left, lit_count
+    return red, green, blue, left, depth, lit_count, twice
 
 
 @triton.jit
@@ -133,6 +162,7 @@ def composite_kernel(
             color_ptr,
             transmittance_ptr,
             depth_ptr,
+            False,
             RAYS,
             STEPS,
         )
@@ -211,31 +241,6 @@ def huber_slope(residual, threshold):
 
 
 @triton.jit
-def sums_in_front(weight, t, weight_before, depth_before):
-    """Sums of w and of w t of the samples in front of each (RAYS, STEPS), given those of the tiles before (RAYS,)."""
-    depth = weight * t
-    return weight_before[:, None] + tl.cumsum(weight, 1) - weight, depth_before[:, None] + tl.cumsum(depth, 1) - depth
-
-
-@triton.jit
-def twice_distortion(density_ptr, t_ptr, first, count, step_size, RAYS: tl.constexpr, STEPS: tl.constexpr):
-    """sum_k w_k d distortion / d w_k of RAYS rays, and their sums of w and w t; see Backend.composite_loss."""
-    total, passed = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.float32)
-    weight_sum, depth_sum = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.float32)
-    for done in range(0, tl.max(count, 0), STEPS):
-        sample, exists, lit, thickness, before = load_samples(density_ptr, first, count, done, passed, step_size, STEPS)
-        weight = tl.where(lit, before * (1.0 - tl.exp(-thickness)), 0.0)
-        t = tl.load(t_ptr + sample, mask=lit, other=0.0)
-        weight_before, depth_before = sums_in_front(weight, t, weight_sum, depth_sum)
-        term = 4.0 * (t * weight_before - depth_before) + 0.6666667 * step_size * weight
-        total += tl.sum(weight * term, 1)
-        weight_sum += tl.sum(weight, 1)
-        depth_sum += tl.sum(weight * t, 1)
-        passed += tl.sum(thickness, 1)
-    return total, weight_sum, depth_sum
-
-
-@triton.jit
 def composite_loss_kernel(
     active_ptr,
     first_ptr,
@@ -277,7 +282,7 @@ def composite_loss_kernel(
     active = tl.load(active_ptr)
     for block in range(tl.program_id(0), tl.cdiv(active, RAYS), tl.num_programs(0)):
         i, mask, first, count, placed = load_rays(block, active, first_ptr, count_ptr, RAYS)
-        red, green, blue, left, lit_count = composite_rays(
+        red, green, blue, left, depth_all, lit_count, twice = composite_rays(
             i,
             mask,
             first,
@@ -290,6 +295,7 @@ def composite_loss_kernel(
             color_ptr,
             transmittance_ptr,
             depth_ptr,
+            DISTORTION,
             RAYS,
             STEPS,
         )
@@ -298,7 +304,11 @@ def composite_loss_kernel(
         pixel_red, red_slope, red_opacity = pixel_channel(red, opacity, background[0], PIXEL_RAYS)
         pixel_green, green_slope, green_opacity = pixel_channel(green, opacity, background[1], PIXEL_RAYS)
         pixel_blue, blue_slope, blue_opacity = pixel_channel(blue, opacity, background[2], PIXEL_RAYS)
-        residual_red, residual_green, residual_blue = pixel_red - target[0], pixel_green - target[1], pixel_blue - target[2]
+        residual_red, residual_green, residual_blue = (
+            pixel_red - target[0],
+            pixel_green - target[1],
+            pixel_blue - target[2],
+        )
         whole_pixel = pixel_sum(placed.to(tl.int32), PIXEL_RAYS) == PIXEL_RAYS
         loss = huber_loss(residual_red, threshold) + huber_loss(residual_green, threshold)
         loss += huber_loss(residual_blue, threshold)
@@ -307,10 +317,13 @@ def composite_loss_kernel(
         d_red = norm * huber_slope(residual_red, threshold)
         d_green = norm * huber_slope(residual_green, threshold)
         d_blue = norm * huber_slope(residual_blue, threshold)
-        whole = -left * (d_red * red_opacity + d_green * green_opacity + d_blue * blue_opacity)
-        d_red, d_green, d_blue = d_red * red_slope, d_green * green_slope, d_blue * blue_slope
-        whole = (whole + d_red * red + d_green * green + d_blue * blue)[:, None]
-        d_red, d_green, d_blue = d_red[:, None], d_green[:, None], d_blue[:, None]
+        beyond = (-left * (d_red * red_opacity + d_green * green_opacity + d_blue * blue_opacity))[:, None]
+        d_red, d_green, d_blue = (
+            (d_red * red_slope)[:, None],
+            (d_green * green_slope)[:, None],
+            (d_blue * blue_slope)[:, None],
+        )
+        whole = d_red * red[:, None] + d_green * green[:, None] + d_blue * blue[:, None]
 
         listed = tl.cumsum(lit_count, 0) - lit_count
         total = tl.sum(lit_count, 0)
@@ -319,7 +332,6 @@ def composite_loss_kernel(
         passed, in_front = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.float32)
         if DISTORTION:
             d_distortion = tl.where(whole_pixel, loss_scale * distortion / active.to(tl.float32), 0.0)[:, None]
-            twice, weight_all, depth_all = twice_distortion(density_ptr, t_ptr, first, count, step_size, RAYS, STEPS)
             weight_sum, depth_sum = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.float32)
             spread = tl.zeros((RAYS,), tl.float32)
         for done in range(0, tl.max(count, 0), STEPS):
@@ -330,12 +342,13 @@ def composite_loss_kernel(
             weight = tl.where(lit, before - after, 0.0)
             rgb = load_vector(rgb_ptr, sample, lit)
             product = d_red * rgb[0] + d_green * rgb[1] + d_blue * rgb[2]
-            behind = whole - in_front[:, None] - tl.cumsum(weight * product, 1)
+            # `beyond`, small where it matters, is not to be lost in sums that cancel.
+            behind = whole - in_front[:, None] - tl.cumsum(weight * product, 1) + beyond
             slope = after * product - behind
             if DISTORTION:
                 t = tl.load(t_ptr + sample, mask=lit, other=0.0)
                 weight_before, depth_before = sums_in_front(weight, t, weight_sum, depth_sum)
-                apart = t * (2.0 * weight_before + weight - weight_all[:, None])
+                apart = t * (2.0 * weight_before + weight - opacity[:, None])
                 apart -= 2.0 * depth_before + weight * t - depth_all[:, None]
                 pull = 2.0 * apart + 0.6666667 * step_size * weight
                 spread_behind = (twice - spread)[:, None] - tl.cumsum(weight * pull, 1)
