@@ -9,7 +9,7 @@ from obj2ngp.common.settings import setting
 
 # Raised by hand when the same settings give other results than before.
 VIEWS_METHOD = 4
-ORBIT_METHOD = 5
+ORBIT_METHOD = 4
 
 # The modules of `obj2ngp.ngp.backends`, in the order in which `auto` tries them.
 BACKENDS = {"cuda": "Triton", "tcnn": "tiny-cuda-nn", "cpu": "numba"}
