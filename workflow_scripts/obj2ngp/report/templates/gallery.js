@@ -25,7 +25,7 @@ const gallery = {
 
 const shards = Math.ceil(about.count / about.shard);
 const cards = new Cards($("cards"), write);
-let haystack = null;
+let haystack = null, category = null; // of each object: what is searched, and its category
 
 function load(number) {
   return new Promise((done, failed) => {
@@ -43,7 +43,8 @@ function loadAll() {
     const worker = async () => { while (next < shards) await load(next++); };
     await Promise.all(Array.from({ length: LOADING }, worker));
     const { name } = gallery.columns;
-    haystack = name.map((each) => `${each} ${about.categories[categoryOf(each)]?.[0] ?? ""}`.toLowerCase());
+    category = name.map(categoryOf);
+    haystack = name.map((each, i) => `${each} ${about.categories[category[i]]?.[0] ?? ""}`.toLowerCase());
   })();
   return gallery.all;
 }
@@ -112,12 +113,12 @@ async function apply() {
 function chosen(now) {
   const { columns } = gallery, order = [];
   const words = (now.get("q") ?? "").toLowerCase().split(/\s+/).filter(Boolean);
-  const [category, status] = [now.get("category"), now.get("status")];
+  const [of, status] = [now.get("category"), now.get("status")];
   const values = columns[now.get("metric") || about.metrics[0]?.name];
   const [from, to] = [parseFloat(now.get("from")), parseFloat(now.get("to"))];
   for (let i = 0; i < about.count; ++i) {
     if (words.length && !words.every((word) => haystack[i].includes(word))) continue;
-    if (category && categoryOf(columns.name[i]) !== category) continue;
+    if (of && category[i] !== of) continue;
     if (status && (columns.status[i] === "") !== (status === "ok")) continue;
     if (!isNaN(from) && !(values[i] >= from)) continue;
     if (!isNaN(to) && !(values[i] <= to)) continue;
@@ -127,12 +128,17 @@ function chosen(now) {
   if (!key) return order;
   const keys = key === "change" ? columns.psnr.map((x, i) => x - (columns.other[i] ?? NaN)) : columns[key === "name" ? "rank" : key];
   if (!keys) return order;
-  const sign = down === undefined ? 1 : -1;
-  return order.sort((a, b) => { // objects without the number come last either way
-    const [x, y] = [keys[a], keys[b]];
-    if (isNaN(x) || isNaN(y)) return isNaN(x) - isNaN(y);
-    return sign * (x - y);
-  });
+  return sorted(order, keys, down !== undefined);
+}
+
+/** Indices by their keys, those without a number last: by numbers that hold key and place, which sort at once. */
+function sorted(order, keys, down) {
+  const known = order.filter((i) => !isNaN(keys[i]));
+  let [low, high] = [Infinity, -Infinity];
+  for (const i of known) [low, high] = [Math.min(low, keys[i]), Math.max(high, keys[i])];
+  const PLACES = 2 ** 20, scale = high > low ? (2 ** 32 - 1) / (high - low) : 0;
+  const numbers = Float64Array.from(known, (i, place) => Math.round(scale * (down ? high - keys[i] : keys[i] - low)) * PLACES + place);
+  return [...Array.from(numbers.sort(), (number) => known[number % PLACES]), ...order.filter((i) => isNaN(keys[i]))];
 }
 
 // The object that is open.
