@@ -83,6 +83,34 @@ def test_the_same_files_give_the_same_bytes(results, tmp_path):
         assert {(member.mtime, member.uid, member.uname) for member in file} == {(0, 0, "")}
 
 
+@pytest.mark.parametrize(
+    "where, content, words",
+    [
+        ("objects.tsv", "object\tresults\n../lamp\texport/weights\n", 'objects.tsv: "../lamp" is no name'),
+        ("objects.tsv", "object\tresults\nlamp\n", "objects.tsv: line 2: 1 cells, 2 in the header"),
+        ("objects.tsv", "object\nlamp\n", "objects.tsv: needs one column 'results'"),
+        ("lamp.json", "[]", "lamp.json: [] holds no keys"),
+        ("lamp.json", "{", "lamp.json: not valid JSON"),
+        ("lamp.json", b"\xff", "lamp.json: not UTF-8"),
+        ("lamp.json", {"metrics": {"psnr": "high"}}, 'lamp.json: metrics.psnr: "high" is no number'),
+        ("lamp.json", {"training": 3}, "lamp.json: training: 3 holds no keys"),
+        ("lamp.json", {"training": {"steps": "many"}}, 'lamp.json: training.steps: "many" is no number'),
+        ("lamp.json", {"category": 3}, "lamp.json: category: 3 is no text"),
+        ("lamp.json", {"source": None}, "lamp.json: source: null holds no keys"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_name(results, tmp_path, where, content, words):
+    shutil.copytree(results / "lamp", tmp_path / "lamp")
+    (tmp_path / "objects.tsv").write_text("object\tresults\nlamp\texport/weights\n")
+    path = tmp_path / where if where.endswith("tsv") else tmp_path / "lamp/export/weights" / where
+    if isinstance(content, dict):
+        content = json.dumps({**json.loads(path.read_text()), **content})
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError, match=re.escape(words)):
+        write_collection(tmp_path, tmp_path / "objects.tsv", tmp_path / "collection")
+    assert not (tmp_path / "collection").exists()
+
+
 def test_a_missing_example_is_named(results, tmp_path):
     table = tmp_path / "objects.tsv"
     table.write_text("object\tresults\nlost\texport/weights\n")

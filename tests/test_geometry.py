@@ -145,7 +145,7 @@ def test_the_source_lies_as_the_record_says(tmp_path):
     # y up becomes z up: (x, y, z) lies at (x, -z, y).
     assert sorted(map(tuple, vertices.round(6).tolist())) == [(0, -0.9, 0), (0, -0.9, 3), (2, -0.9, 0), (2, -0.9, 3)]
     assert len(faces) == 2
-    with pytest.raises(UserError, match="record.json: no readable record"):
+    with pytest.raises(UserError, match="record.json: settings: missing"):
         source_surface(model, write_record(tmp_path, {}))
 
 

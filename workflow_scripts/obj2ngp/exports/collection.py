@@ -7,7 +7,6 @@ Objects are ordered by a hash of their names, so that every shard is a fair samp
 or by whom it was made: the same files give the same shards, byte by byte.
 """
 
-import csv
 import hashlib
 import json
 import tarfile
@@ -15,9 +14,11 @@ import tarfile
 import pyarrow
 import pyarrow.parquet
 
+from obj2ngp.common.checks import checked, object_name, read_json
 from obj2ngp.common.files import UserError, atomic_folder
+from obj2ngp.common.tables import read_table
 
-from .weights import key_of
+from .weights import ABOUT, key_of
 
 SHARD_BYTES = 1_000_000_000  # a shard ends before it grows larger
 MEMBER_BYTES = 512  # what a tar needs for each file on top, and rounds its size up to
@@ -25,10 +26,11 @@ EXAMPLE = "export/weights"  # an object's folder of files, in its results
 
 
 def objects_in(table):
-    """The names of the objects that have an example, by the table of objects, ordered by a hash."""
-    with open(table, newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file, delimiter="\t")
-        names = [row["object"] for row in rows if EXAMPLE in row["results"].split()]
+    """The names of the objects that have an example, by the table of objects, ordered by a hash. Raises UserError."""
+    rows = read_table(table, ["object", "results"], "\t")
+    names = [row["object"] for row in rows if EXAMPLE in row["results"].split()]
+    for name in names:
+        checked(name, object_name(), table)
     return sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
 
 
@@ -104,7 +106,7 @@ def write_collection(results, table, out, shard_bytes=SHARD_BYTES):
                     files = files_of(results, name)
                     for path in files:
                         add(file, path)
-                    about = json.loads((results / name / EXAMPLE / f"{key_of(name)}.json").read_text(encoding="utf-8"))
+                    about = read_json(results / name / EXAMPLE / f"{key_of(name)}.json", ABOUT)
                     rows.append(row_of(name, shard, sum(path.stat().st_size for path in files), about))
         write_index(folder / "index.parquet", rows)
     print(f"{len(rows)} objects in {len(shards)} shards", flush=True)

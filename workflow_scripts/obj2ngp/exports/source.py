@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from obj2ngp.common.checks import mapping, read_json
+from obj2ngp.common.checks import mapping, matrix, maybe, read_json
 from obj2ngp.ngp import load_model
 
 from .registry import MODEL
+
+RECORD = mapping({}, {"normalization": maybe(mapping({"matrix": matrix((4, 4))})), "settings": mapping({})})
 
 
 @dataclass(frozen=True)
@@ -34,4 +36,4 @@ class Source:
 
     def record(self, split="train"):
         """What the render program, or whoever brought the views, noted of them. Raises UserError."""
-        return read_json(self.results / "renders" / split / "record.json", mapping({}))
+        return read_json(self.results / "renders" / split / "record.json", RECORD)

@@ -4,7 +4,6 @@ Its files share a prefix, the object's key, as WebDataset wants it: KEY.safetens
 KEY.json, what it is; KEY.0.png, KEY.1.png, ..., thumbnails of test views on white.
 """
 
-import csv
 import json
 import re
 import shutil
@@ -13,13 +12,32 @@ import imageio.v3 as iio
 import numpy as np
 from PIL import Image
 
+from obj2ngp.common.checks import Unfit, mapping, maybe, number, object_name, shown, text, values
 from obj2ngp.common.files import UserError
 from obj2ngp.common.settings import AUTO
+from obj2ngp.common.tables import read_table
 from obj2ngp.views.pictures import truth_on_white
 from obj2ngp.views.reading import read_images
 
 from .registry import METRICS, MODEL
 
+
+def _figure(value, key):
+    if type(value) not in (int, float):  # it may be infinite, or none where nothing could be measured
+        raise Unfit(key, f"{shown(value)} is no number")
+
+
+ABOUT = mapping(  # KEY.json
+    {
+        "object": object_name(),
+        "category": maybe(text()),
+        "metrics": values(_figure),
+        "training": mapping(
+            {}, {"config": mapping({}), "steps": number(), "training_seconds": number(), "backend": text()}
+        ),
+        "source": mapping({}, {"model": maybe(text()), "settings": mapping({})}),
+    }
+)
 SYNSET = re.compile(r"\d{8}(?=-)")  # begins the name of a ShapeNet object
 
 
@@ -30,12 +48,14 @@ def key_of(name):
 
 def mean_metrics(path):
     """The mean over the views of each column of numbers in an object's table of metrics."""
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(path, ["object", "view"])
     names = [name for name in rows[0] if name not in ("object", "view")] if rows else []
     if not names:
         raise UserError(f"{path}: holds no figures")
-    return {name: float(np.mean([float(row[name]) for row in rows if row[name]] or [np.nan])) for name in names}
+    try:
+        return {name: float(np.mean([float(row[name]) for row in rows if row[name]] or [np.nan])) for name in names}
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def category_of(source):
@@ -51,10 +71,10 @@ def write_thumbnails(transforms, settings, folder, key):
         return
     views = read_images(transforms)
     count = min(settings.thumbnails, len(views))
-    for number, index in enumerate(np.arange(count) * len(views) // count):
+    for place, index in enumerate(np.arange(count) * len(views) // count):
         picture = Image.fromarray(truth_on_white(views.rgba[index]))
         picture.thumbnail((settings.thumbnail_size,) * 2, Image.Resampling.BOX)
-        iio.imwrite(folder / f"{key}.{number}.png", np.asarray(picture))
+        iio.imwrite(folder / f"{key}.{place}.png", np.asarray(picture))
 
 
 def write(source, folder):

@@ -1,11 +1,10 @@
 """A source model again after its render, in the world of its views."""
 
 import dataclasses
-import json
 
 import numpy as np
 
-from obj2ngp.common.checks import read_text
+from obj2ngp.common.checks import choice, mapping, number, numbers, read_json
 from obj2ngp.common.files import UserError
 
 from .mesh import UP, build_mesh
@@ -14,6 +13,13 @@ from .palette import read_palette
 from .problems import Problems
 
 SOLID = 0.5  # opacity from which on a material is a surface: median depth, at half of the light, passes the others
+
+RECORD = mapping(  # of a render; that of a set of pictures may have another `up`
+    {
+        "settings": mapping({"up": choice(*UP)}),
+        "normalization": mapping({"scale": number(above=0), "translation": numbers(3)}),
+    }
+)
 
 
 class Lenient:
@@ -40,13 +46,9 @@ def read_source(model, record):
     Faces that lie on one another are one, and broken ones are left out, as in the render. Raises UserError where the
     record or the model cannot be read.
     """
-    try:
-        content = json.loads(read_text(record))
-        up, normalization = content["settings"]["up"], content["normalization"]
-        UP[up]  # of a set of pictures it may be another one
-        scale, translation = normalization["scale"], np.array(normalization["translation"], float)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{record}: no readable record of a model's views: {error!r}") from error
+    content = read_json(record, RECORD)
+    up, scale = content["settings"]["up"], content["normalization"]["scale"]
+    translation = np.array(content["normalization"]["translation"], float)
     problems = Problems(Lenient)
     obj = read_obj(model)
     used = set(np.where(obj.face_material < 0, len(obj.materials), obj.face_material).tolist())

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from string import Template
 
-from obj2ngp.common.checks import read_text
+from obj2ngp.common.checks import mapping, read_json
 from obj2ngp.common.files import UserError, atomic_path
 from obj2ngp.common.tables import read_table
 from obj2ngp.ngp import load_model
@@ -78,10 +78,9 @@ def cameras_of(transforms):
 def content_of(file):
     """What a JSON file that another program wrote holds; an empty dict where there is none that can be read."""
     try:
-        content = json.loads(read_text(file))
-    except (OSError, ValueError, UserError):
-        content = {}
-    return content if isinstance(content, dict) else {}
+        return read_json(file, mapping({}))
+    except UserError:
+        return {}
 
 
 def comparison_of(results):
