@@ -149,6 +149,7 @@ def module_patch():
 def ball(tmp_path_factory, module_patch):
     """The results of an object of 16 x 16 pixels, with a model that was trained on them."""
     module_patch.setattr("obj2ngp.ngp.view_files.LATTICE_RESOLUTION", 16)
+    module_patch.setattr("obj2ngp.evaluation.geometry.POINTS", 2000)
     folder = write_results(tmp_path_factory.mktemp("results") / "ball", views=2)
     points, faces = sphere()
     write_obj(folder / "ball.obj", RADIUS * points, [(None, faces)])
@@ -170,7 +171,7 @@ def ball(tmp_path_factory, module_patch):
 @examples(4)
 @given(of_section(ViewSettings), of_section(OrbitSettings), of_section(ViewerSettings))
 def test_what_the_configuration_accepts_the_model_s_programs_take(ball, test, turn, page):
-    """Test views, metrics, turntable and page; the lattice of the shape is a coarse one, set by `ball`."""
+    """Test views, metrics, turntable and page; the shape is measured coarsely, as `ball` sets it."""
     resolved = configured(test=test, orbit={"frames": 2, "size": 16, **turn}, viewer=page)
     cpu = ["--backend", "cpu", "--model", str(ball / "model.safetensors"), "--object", "ball"]
     with nothing_to_warn_of():
