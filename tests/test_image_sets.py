@@ -106,6 +106,7 @@ def test_a_stated_kind_is_read_as_such(tmp_path):
     refused(tmp_path / "set", tmp_path / "out", "rgb: No such file or directory", kind="nsvf")
     write_single(tmp_path / "set", images(TEST_POSES))
     assert len(imported(tmp_path / "set", tmp_path / "out", kind="get3d")["test"]) == 1
+    assert record(tmp_path / "out")["source"]["kind"] == "get3d"
 
 
 @pytest.mark.parametrize("layout", WRITERS)
@@ -337,7 +338,7 @@ def test_missing_pictures_are_listed_or_left_out(tmp_path):
     write_single(tmp_path, images())
     for index in range(7):
         (tmp_path / f"images/{index:03d}.png").unlink()
-    refused(tmp_path, tmp_path / "out", "7 of 12 images do not exist: ", "000.png", "004.png, ...")
+    refused(tmp_path, tmp_path / "out", "7 of 12 images do not exist: images/000.png, images/001.png", "images/006.png")
     read = imported(tmp_path, tmp_path / "out", missing="warn")
     assert sum(map(len, read.values())) == 5
     assert "7 of 12 images do not exist" in record(tmp_path / "out")["warnings"][0]

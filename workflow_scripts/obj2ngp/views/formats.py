@@ -1,5 +1,6 @@
 """The layouts that image sets are read in, an entry each. See kinds.py for how they are told apart."""
 
+import dataclasses
 from pathlib import Path
 
 from obj2ngp.common.settings import AUTO
@@ -24,8 +25,9 @@ READERS = {
 def read_set(path, kind=AUTO):
     """The ImageSet in the folder or file `path`, in the layout `kind`. Raises DataError naming what is unfit in it."""
     path = Path(path)
-    if kind == AUTO:
-        kind = recognise(str(path))
-        if kind is None:
-            raise DataError(f"{path}: no known image set (known: {', '.join(KINDS)})")
+    if kind != AUTO:
+        return dataclasses.replace(READERS[kind](path), kind=kind)
+    kind = recognise(str(path))
+    if kind is None:
+        raise DataError(f"{path}: no known image set (known: {', '.join(KINDS)})")
     return READERS[kind](path)

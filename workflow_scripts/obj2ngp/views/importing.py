@@ -31,7 +31,7 @@ from .upright import axis_direction, rotation_to_z, up_direction
 
 COLORS = {"white": WHITE, "black": BLACK}
 TOLD = 1.05  # growth of a stated box from which on it is worth a warning
-SHOWN = 5  # files that a message names
+SHOWN = 20  # files that a message names
 
 
 def import_set(name, path, settings, out, threads=1, uses=lambda path: None, pack=False):
@@ -90,7 +90,9 @@ class _Import:
         """Leave out the frames whose picture or mask is in `files`, or stop, as configured."""
         if not files:
             return
-        shown = ", ".join(map(str, files[:SHOWN])) + (", ..." if len(files) > SHOWN else "")
+        root = self.views.path if self.views.path.is_dir() else self.views.path.parent
+        names = [file.relative_to(root) if root in file.parents else file for file in files]
+        shown = ", ".join(map(str, names[:SHOWN])) + (", ..." if len(names) > SHOWN else "")
         message = f"{self.views.path}: {len(files)} of {len(self.frames)} images {what}: {shown}"
         if self.settings.missing == "error" or len(files) == len(self.frames):
             raise DataError(message)
