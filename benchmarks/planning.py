@@ -36,8 +36,11 @@ MADE = {  # by each job: from what, and what
     **{f"render_{name}": ([], [f"renders/{name}.zip", f"renders/transforms_{name}.json"]) for name in PASSES},
     "train": (["renders/train.zip", "renders/transforms_train.json"], ["model.safetensors", "training.csv"]),
     "render_views": (["model.safetensors", "renders/transforms_test.json"], ["test.zip"]),
-    "metrics": (["renders/test.zip", "renders/transforms_test.json", "test.zip"], ["metrics.csv", "metrics.json"]),
-    "orbit": (["model.safetensors"], ["orbit.gif", "orbit.mp4"]),
+    "metrics": (
+        ["renders/test.zip", "renders/transforms_test.json", "test.zip"],
+        ["metrics.csv", "metrics.json", "comparison.webp"],
+    ),
+    "orbit": (["model.safetensors"], ["orbit.gif", "orbit.webp", "orbit.mp4"]),
     "viewer": (["model.safetensors", "training.csv", "metrics.csv"], ["viewer.html"]),
 }
 
