@@ -7,9 +7,7 @@ import contextlib
 import errno
 import os
 import re
-import shutil
 import sys
-import uuid
 from pathlib import Path
 
 ERROR = "error: "  # how the line begins with which a program stops
@@ -152,7 +150,7 @@ def _occupy_standard_descriptors():
 
 def _hidden_sibling(path, key=None):
     """A name in the folder of `path` (same suffix, not globbed by `*`): a fresh one, or that of `key`."""
-    return path.parent / f".{path.stem}-{key or uuid.uuid4().hex[:12]}{path.suffix}"
+    return path.parent / f".{path.stem}-{key or os.urandom(6).hex()}{path.suffix}"
 
 
 def _make_room(path, kept=None):
@@ -182,6 +180,8 @@ def set_aside(path):
 def remove(path):
     """Remove the file or folder `path`, if it exists."""
     if path.is_dir():
+        import shutil  # takes long to load, and most programs need it once at their end
+
         shutil.rmtree(str(path), ignore_errors=True)
     elif path.exists():
         path.unlink()
@@ -195,7 +195,7 @@ def _locating(temporary, path):
     except OSError as error:
         name = str(path) if error.filename is None else os.fsdecode(error.filename)
         error.filename = name.replace(str(temporary), str(path))
-        if error.errno is None and not shutil.disk_usage(str(path.parent)).free:  # an encoder's own words
+        if error.errno is None and not os.statvfs(str(path.parent)).f_bavail:  # an encoder's own words
             error.strerror = os.strerror(errno.ENOSPC)
         raise
 

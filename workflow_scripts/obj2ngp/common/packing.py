@@ -10,7 +10,6 @@ Standard library only and valid for Python 3.7, so that it also runs inside Blen
 import contextlib
 import functools
 import os
-import zipfile
 from pathlib import Path
 
 from .files import UserError, atomic_folder, atomic_path, remove, working_folder
@@ -50,6 +49,8 @@ def is_there(path):
 
 def _member(archive, path):
     """(the open archive, what it says of the file `path`); the latter is None where it has none."""
+    import zipfile  # here and below, since most programs never need it
+
     if archive == str(path):
         return None, None
     state = os.stat(archive)
@@ -66,6 +67,8 @@ def _member(archive, path):
 @contextlib.contextmanager
 def _naming(archive):
     """Have errors of reading the archive name it. Raises UserError."""
+    import zipfile
+
     try:
         yield
     except OSError as error:
@@ -77,6 +80,8 @@ def _naming(archive):
 @functools.lru_cache(maxsize=2)  # the pictures of a pass are read one after another
 def _opened(archive, *state):
     """The archive, open. `state` tells it from others that were there before."""
+    import zipfile
+
     return zipfile.ZipFile(archive)
 
 
@@ -102,6 +107,8 @@ def atomic_pictures(path, key=None):
 
 def _pack(folder, archive):
     """Write the files of `folder` that are not hidden to the file `archive`."""
+    import zipfile
+
     with zipfile.ZipFile(str(archive), "w", zipfile.ZIP_STORED) as packed:
         for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
             packed.writestr(zipfile.ZipInfo(path.name, OLDEST), path.read_bytes())

@@ -9,10 +9,8 @@ Standard library only and valid for Python 3.7, so that it also runs inside Blen
 """
 
 import contextlib
-import hashlib
 import json
 import os
-import socket
 
 from .checks import open_file
 from .files import UserError, failure, in_a_line
@@ -27,6 +25,8 @@ def digest(path):
 
     Returns None where there is nothing at ``path``. Raises UserError or OSError where it cannot be read.
     """
+    import hashlib  # not at once: what has no record needs none
+
     if os.path.isdir(str(path)):
         return combined(contents(path))
     if not os.path.lexists(str(path)):
@@ -46,6 +46,8 @@ def contents(folder):
 
 def combined(files):
     """The digest of a folder from those of its files."""
+    import hashlib
+
     return hashlib.sha256("".join(f"{files[name]} {name}\n" for name in sorted(files)).encode()).hexdigest()
 
 
@@ -71,7 +73,7 @@ class Job:
             "job": name,
             "rule": rule,
             "state": RUNNING,
-            "process": {"host": socket.gethostname(), "pid": os.getpid()},
+            "process": {"host": os.uname().nodename, "pid": os.getpid()},
             "run": os.environ.get(RUN),
             "parameters": parameters,
             "files": {},

@@ -9,7 +9,6 @@ import contextlib
 import fcntl
 import json
 import os
-import socket
 import stat
 
 from .checks import checked, choice, mapping, maybe, numbers, parse_json, read_bytes, text, values, whole
@@ -81,7 +80,7 @@ def _append(file, line):
 def close_record(path, job, process, reason):
     """Have the record of ``job`` in the file ``path`` say why it failed, if ``process`` of this machine is at it."""
     record = read_records(path).get(job)
-    here = {"host": socket.gethostname(), "pid": process}
+    here = {"host": os.uname().nodename, "pid": process}
     if record is not None and record["state"] == RUNNING and record.get("process") == here:
         record.update(state=FAILED, reason=f"{job} {reason}", refused=False)
         with contextlib.suppress(UserError):  # the disk is full, or the folder gone
@@ -93,7 +92,7 @@ def may_run(record):
     process = record.get("process")
     if record["state"] != RUNNING or not isinstance(process, dict):
         return False
-    if process.get("host") != socket.gethostname():
+    if process.get("host") != os.uname().nodename:
         return True
     try:
         os.kill(int(process["pid"]), 0)
