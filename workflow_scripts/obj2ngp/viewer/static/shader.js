@@ -172,11 +172,11 @@ int next_sample(vec3 origin, vec3 direction, int k, float start, float far) {
 }
 
 // Colour over black, and the light that is left; what is too faint to have a colour shows the background. depth: the sum of weight times distance.
-vec4 trace(vec3 origin, vec3 direction, out float depth) {
+vec4 trace(vec3 origin, vec3 direction, float jitter, out float depth) {
   vec3 inverse = 1.0 / mix(direction, vec3(1e-9), lessThan(abs(direction), vec3(1e-9)));
   vec3 t0 = -origin * inverse, t1 = (1.0 - origin) * inverse, enter = min(t0, t1), leave = max(t0, t1);
   float near = max(max(enter.x, 0.0), max(enter.y, enter.z)), far = min(leave.x, min(leave.y, leave.z));
-  float start = near + 0.5 * STEP, left = 1.0, owed = 0.0;
+  float start = near + jitter * STEP, left = 1.0, owed = 0.0;
   vec3 color = vec3(0), last = background;
   vec4 y[${harmonic}];
   harmonics(direction, y);
@@ -223,7 +223,8 @@ void main() {
     vec2 inside = (vec2(i % rays, i / rays) + 0.5) / float(rays) - 0.5;
     vec2 at = (corner + inside * lens.w - lens.yz) / lens.x;
     float depth;
-    vec4 seen = trace(eye, normalize(axes * vec3(at.x, -at.y, -1.0)), depth);
+    float jitter = (float((i * (rays + 1)) % (rays * rays)) + 0.5) / float(rays * rays); // see Renderer._pixels
+    vec4 seen = trace(eye, normalize(axes * vec3(at.x, -at.y, -1.0)), jitter, depth);
     float here = 1.0 - seen.a;
     light += here * light_of(clamp(seen.rgb / max(here, 1e-6), 0.0, 1.0));
     opacity += here;
