@@ -19,8 +19,6 @@ class Backend(base.Backend):
     DTYPE = torch.float32
     LOSS_SCALE = 1.0
     RENDERED_RAYS = 1 << 16
-    RENDERED_SAMPLES = 1 << 17  # of a query; `render` has its own
-    RENDERED_RAYS = 1 << 16
     RENDERED_SAMPLES = 1 << 13  # of a round: as many as a core's cache holds what the MLPs make of
 
     @classmethod

@@ -1,7 +1,6 @@
 """Adam (Kingma & Ba 2015) on the entries that have a gradient; the others keep value and moments."""
 
-import math
-
+import numpy as np
 import torch
 
 from .compiling import jit
@@ -12,14 +11,17 @@ PART = 1 << 14  # entries
 
 @jit
 def adam_kernel(value, gradient, first, second, rate, beta1, beta2, correction1, correction2, decay):
-    for i in range(len(value)):
-        g = gradient[i]
-        if g != 0:
-            gradient[i] = 0
-            g += decay * value[i]
-            first[i] = beta1 * first[i] + (1 - beta1) * g
-            second[i] = beta2 * second[i] + (1 - beta2) * g * g
-            value[i] -= rate * (first[i] * correction1) / (math.sqrt(second[i] * correction2) + 1e-15)
+    one, tiny, none = np.float32(1), np.float32(1e-15), np.float32(0)
+    for i in range(len(value)):  # without branches, and in single precision: several entries in one instruction
+        g, v, m, n = gradient[i], value[i], first[i], second[i]
+        touched = g != none
+        g += decay * v
+        m_next = beta1 * m + (one - beta1) * g
+        n_next = beta2 * n + (one - beta2) * g * g
+        v_next = v - rate * (m_next * correction1) / (np.sqrt(n_next * correction2) + tiny)
+        gradient[i] = none
+        first[i], second[i] = m_next if touched else m, n_next if touched else n
+        value[i] = v_next if touched else v
 
 
 def optimise(field, moments, clock, config):
@@ -32,13 +34,14 @@ def optimise(field, moments, clock, config):
         ):
             arrays = [tensor.view(-1).numpy() for tensor in (value, gradient, first, second)]
             numbers = (
-                float(clock.learning_rate[step]),
+                clock.learning_rate[step],
                 config.beta1,
                 config.beta2,
                 1 / (1 - config.beta1 ** (step + 1)),
                 1 / (1 - config.beta2 ** (step + 1)),
                 decay,
             )
+            numbers = tuple(np.float32(number) for number in numbers)
 
             def part(begin, end, arrays=arrays, numbers=numbers):
                 adam_kernel(*(array[begin:end] for array in arrays), *numbers)

@@ -6,6 +6,7 @@
 Colours are evaluated only for the samples that samples.alive lists, and gradients flow only through those.
 """
 
+import numpy as np
 import torch
 
 from ...field import MAX_LOG_DENSITY
@@ -45,6 +46,14 @@ def color_inputs_kernel(index, ray, direction, raw, degree, out):
                 out[j, g + 15] = 0.59004358 * x * (-xx + 3 * yy)
 
 
+@jit
+def mask_kernel(gradient, value):
+    """ReLU's backward pass, in place; (n,width) both. torch has none that makes no array in between."""
+    for i in range(gradient.shape[0]):
+        for f in range(gradient.shape[1]):
+            gradient[i, f] = gradient[i, f] if value[i, f] > 0 else np.float32(0)
+
+
 def run(x, matrices, outputs):
     """Runs an MLP on rows of `x`, one part of a stage; `outputs` receives every layer's result. Returns the last."""
     for i, (matrix, out) in enumerate(zip(matrices, outputs)):
@@ -60,7 +69,7 @@ def run_backward(x, matrices, outputs, d_out, gradients):
         gradients[i].addmm_(before.t(), d_out)
         d_out = torch.mm(d_out, matrices[i].t())
         if i:
-            d_out.mul_(before > 0)
+            mask_kernel(gradient=d_out.numpy(), value=before.numpy())
     return d_out
 
 
