@@ -61,7 +61,9 @@ pose[0, 2, 3] = 1.5
 images = PosedImages(np.full((1, 16, 16, 4), 255, np.uint8), pose, 16.0, (8.0, 8.0), ["0"], 1.0, np.full(3, 0.5))
 NETWORKS = NetworkConfig(), NetworkConfig(density_width=128, color_width=128, features=4)
 for network in NETWORKS:
-    config = TrainConfig(samples_per_step=2048, distortion=0.1, occupancy=OccupancyConfig(resolution=16), network=network)
+    config = TrainConfig(
+        samples_per_step=2048, distortion=0.1, occupancy=OccupancyConfig(resolution=16), network=network
+    )
     space = TrainingRun.alone(images, config, Backend).workspace
     space.step()
     assert space.backend.fused or network is not NETWORKS[0]  # where it must: the default one
