@@ -80,17 +80,12 @@ class TrainingRun:
     def record(self):
         """The log's row for the last step. Asks the device, so it is not for every step.
 
-        Raises TrainingError if no pixel's rays found room, or if the loss or a weight is no number.
+        Raises TrainingError if the loss or a weight is no number.
         """
         rays, clock = self.workspace.rays, self.workspace.clock
         step, active = int(clock.step), int(rays.active)
         pixel_rays = self.config.supersampling**2
         whole = (rays.count[:active].view(-1, pixel_rays) >= 0).all(1)
-        if not bool(whole.any()):
-            raise TrainingError(
-                "after step {} no pixel's rays find room in the sample buffer: raise train.samples_per_step"
-                " or lower train.march_steps".format(step)
-            )
         loss = float(rays.loss[:active].view(-1, pixel_rays)[whole].mean())
         if not math.isfinite(loss) or not bool(torch.isfinite(self.workspace.field.weights).all()):
             raise TrainingError("the loss is no longer a number after step {}".format(step))
