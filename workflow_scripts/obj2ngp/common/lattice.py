@@ -15,6 +15,11 @@ from .files import UserError, atomic_path
 LOWEST, HIGHEST = 0.01, 30000.0
 
 
+def spread_bits(cells, bits):
+    """Whole numbers with the lowest `bits` of those in an array three apart: an axis of a Morton code (Morton 1966)."""
+    return sum(((cells >> bit & 1) << 3 * bit for bit in range(bits)), np.zeros_like(cells))
+
+
 @dataclass
 class Lattice:
     """Density at the middles of R^3 equal cells of the unit cube.

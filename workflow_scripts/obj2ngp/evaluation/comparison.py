@@ -6,6 +6,8 @@ It is small, so that pages can hold it: large pictures are shrunk, and of very m
 import imageio.v3 as iio
 import numpy as np
 
+from obj2ngp.views.picture_files import block_means
+
 from .metrics import flip_picture
 
 QUALITY = 80
@@ -16,10 +18,8 @@ COLUMNS = ("truth", "prediction", "FLIP error")
 
 
 def shrunk(picture, factor):
-    """The means of `factor` x `factor` pixels of a picture (H,W,3) uint8; what does not fill a square is cut off."""
-    height, width = (size // factor for size in picture.shape[:2])
-    squares = picture[: height * factor, : width * factor].reshape(height, factor, width, factor, -1)
-    return np.rint(squares.mean(axis=(1, 3))).astype(np.uint8)
+    """A picture (H,W,3) uint8 with a pixel for each `factor` x `factor`."""
+    return np.rint(block_means(picture, factor, factor)).astype(np.uint8)
 
 
 def chosen(scores, height, width):

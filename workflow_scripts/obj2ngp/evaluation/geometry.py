@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from obj2ngp.common.files import UserError
-from obj2ngp.common.lattice import load_lattice
+from obj2ngp.common.lattice import load_lattice, spread_bits
 from obj2ngp.common.packing import folder_of
 from obj2ngp.views.picture_files import read_picture
 from obj2ngp.views.pictures import DEPTH_SUFFIX, DEPTH_UNITS_PER_STEP, LATTICE
@@ -130,10 +130,7 @@ def along_a_curve(points, normals):
     """Points (N,3) and their normals in an order in which neighbours are near (Morton 1966): searches go faster."""
     low = points.min(axis=0)
     cell = ((points - low) * (63.99 / max(np.ptp(points, axis=0).max(), 1e-300))).astype(np.int64)
-    code = np.zeros(len(points), np.int64)
-    for bit in range(6):
-        code |= ((cell >> bit & 1) << np.arange(3) + 3 * bit).sum(axis=1)
-    order = np.argsort(code, kind="stable")
+    order = np.argsort((spread_bits(cell, 6) << np.arange(3)).sum(axis=1), kind="stable")
     return points[order], normals[order]
 
 

@@ -14,6 +14,7 @@ import torch
 
 from obj2ngp.common.cameras import orbit_pose
 from obj2ngp.common.files import UserError
+from obj2ngp.common.lattice import spread_bits
 from obj2ngp.ngp.field import GridLevels, mlp_shapes
 from obj2ngp.ngp.networks import written_by_hand
 from obj2ngp.ngp.networks.mlps import matrices
@@ -71,8 +72,7 @@ def parameters(model):
 
 def morton_codes(size):
     """(G,G,G) int64: the Morton codes of a grid's cells, indexed [x,y,z]: the bits of x, y and z in turn, x lowest."""
-    cells = np.arange(size)
-    spread = sum(((cells >> bit & 1) << 3 * bit for bit in range(size.bit_length())), np.zeros(size, np.int64))
+    spread = spread_bits(np.arange(size), size.bit_length())
     return spread[:, None, None] | spread[:, None] << 1 | spread << 2
 
 

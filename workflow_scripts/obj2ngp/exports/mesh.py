@@ -4,11 +4,13 @@ import dataclasses
 
 import fast_simplification
 import numpy as np
+import torch
 import trimesh
 import xatlas
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
+from obj2ngp.ngp.light import light_of
 from obj2ngp.surface.rays import Triangles
 
 from .coordinates import moved, world_to_source
@@ -26,8 +28,8 @@ def simplified(surface, faces):
 
 
 def linear(colors):
-    """Linear light of sRGB colours in [0,1] (IEC 61966-2-1): what glTF wants at vertices, though not in textures."""
-    return np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
+    """Linear light of sRGB colours in [0,1]: what glTF wants at vertices, though not in textures."""
+    return light_of(torch.as_tensor(colors)).numpy()
 
 
 def unwrapped(mesh):

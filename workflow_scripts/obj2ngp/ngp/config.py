@@ -138,6 +138,10 @@ def default_config(backend, views, pixels, preset="standard"):
     training pixels, finest cells and march steps of about half a pixel, and fewer directions to tell apart where
     few views could teach them. Larger than that, it learns the noise.
     """
+
+    def march_steps(to_a_pixel):
+        return int(min(1024, max(256, to_a_pixel * pixels)))
+
     large = pixels > 200
     network = NetworkConfig(
         table_log2=int(min(21, max(12, round(1.3 * math.log2(views * pixels * pixels) - 11.1)))),
@@ -151,7 +155,7 @@ def default_config(backend, views, pixels, preset="standard"):
         preset=preset,
         steps=int(steps * LENGTHS[preset]),
         samples_per_step=1 << (18 if large else 17),
-        march_steps=int(min(1024, max(256, (2 if large else 3) * pixels))),
+        march_steps=march_steps(2 if large else 3),
         learning_rate=1e-2 if large else 1.5e-2,
         huber=0.05 if large else 0.02,
         distortion=0.1,
@@ -168,7 +172,7 @@ def default_config(backend, views, pixels, preset="standard"):
         samples_per_step=24576,
         supersampling=1,
         pixel_jitter=0.5,
-        march_steps=int(min(1024, max(256, 2 * pixels))),
+        march_steps=march_steps(2),
         learning_rate=1e-2,
         huber=0.05,
         network=dataclasses.replace(network, levels=12),

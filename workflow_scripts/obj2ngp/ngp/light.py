@@ -50,23 +50,25 @@ def residuals(rays):
     return color + (1 - opacity[:, None]) * background[:, 0] - target[:, 0]
 
 
-def slopes(rays):
-    """Of the rays in use, with n rays a pixel: n d pixel's colour / d ray's colour over black, and / d ray's opacity.
+def shown_with_slopes(color, opacity, background):
+    """(colour over the background (N,3), its slopes by colour and by opacity of the rays) of N pixels of n rays each.
 
-    Both (R,3), by channel. With s_i, l_i and o_i the straight colour, the light and the opacity of ray i, L the
-    pixel's mean light, S its value and b the background,
+    color (N,n,3) is over black, opacity (N,n), background (N,n,3), the same for all rays of a pixel. The slopes, both
+    (N,n,3), are n times d pixel's colour / d ray's colour over black, and n times that / d ray's opacity, by channel.
+    With s_i, l_i and o_i the straight colour, the light and the opacity of ray i, L the pixel's mean light, S its value
+    and b the background,
 
         pixel = S mean(o) + b (1 - mean(o)),    n d pixel / d (o_i s_i) = l'(s_i) / l'(S),
         n d pixel / d o_i = (l_i - s_i l'(s_i) - L) / l'(S) + S - b.
     """
-    color, opacity, background, _ = _of_pixels(rays)
-    if rays.supersampling == 1:
-        return torch.ones_like(color[:, 0]), -background[:, 0]
+    if color.shape[1] == 1:
+        return (color + (1 - opacity[..., None]) * background)[:, 0], torch.ones_like(color), -background
     straight, light, mean = mean_light(color, opacity)
     value, slope = srgb_of(mean), light_slope(straight)
     pixel_slope = light_slope(value)
+    pixel = background[:, 0] + (value - background)[:, 0] * opacity.mean(1)[:, None]
     d_opacity = (light - straight * slope - mean) / pixel_slope + value - background
-    return (slope / pixel_slope).view(-1, 3), d_opacity.reshape(-1, 3)
+    return pixel, slope / pixel_slope, d_opacity
 
 
 def ray_gradients(rays, huber, distortion):
@@ -75,15 +77,17 @@ def ray_gradients(rays, huber, distortion):
     They are the derivatives by the rays' colours over black (R,3), their opacities (R,), and their distortions (R,).
     """
     active, n = int(rays.active), rays.supersampling**2
-    residual = residuals(rays)
+    color, opacity, background, target = _of_pixels(rays)
+    pixel, color_slope, opacity_slope = shown_with_slopes(color, opacity, background)
+    residual = pixel - target[:, 0]
     whole = (rays.count[:active].view(-1, n) >= 0).all(1)  # a pixel that lacks a ray has no loss
     size = residual.abs()
     loss = torch.where(size < huber, 0.5 * size * size / huber, size - 0.5 * huber).mean(1) * whole
     rays.loss[:active], rays.loss[active:] = loss.repeat_interleave(n), 0
     share = whole.float() / max(active, 1)
-    d_pixel = ((residual / huber).clamp(-1, 1) * share[:, None] / 3).repeat_interleave(n, 0)
-    color_slope, opacity_slope = slopes(rays)
-    return d_pixel * color_slope, (d_pixel * opacity_slope).sum(1), share.repeat_interleave(n) * distortion
+    d_pixel = ((residual / huber).clamp(-1, 1) * share[:, None] / 3)[:, None]
+    d_color, d_opacity = (d_pixel * color_slope).view(-1, 3), (d_pixel * opacity_slope).sum(2).view(-1)
+    return d_color, d_opacity, share.repeat_interleave(n) * distortion
 
 
 def _of_pixels(rays):

@@ -7,10 +7,12 @@ is too small to be seen. Textures become the colours of corners, of which large 
 import zlib
 
 import numpy as np
+import torch
 
 from obj2ngp.common.files import UserError
+from obj2ngp.ngp.light import srgb_of
 from obj2ngp.scene.source_mesh import read_source, solid_triangles
-from obj2ngp.views.picture_files import read_rgba
+from obj2ngp.views.picture_files import block_means, read_rgba
 from obj2ngp.views.posed_images import DataError
 
 from .packing import Unsuited
@@ -61,17 +63,12 @@ def packed_source(model, record):
 def _plain_colors(mesh, palette, triangles, material):
     """The colour (C,3), sRGB, of each corner without textures: that of its material, or its own."""
     colors = np.ones_like(mesh.corners)
-    colors[triangles] = srgb(np.array([entry.color for entry in palette], float))[material][:, None]
+    light = torch.tensor([entry.color for entry in palette], dtype=torch.float64).clamp(0, 1)
+    colors[triangles] = srgb_of(light).numpy()[material][:, None]
     if mesh.colors is not None:
         bare = triangles[material == len(palette) - 1]  # vertex colours are for faces without a material
         colors[bare] = mesh.colors[bare]
     return colors
-
-
-def srgb(linear):
-    """Linear colours as sRGB, both from 0 to 1 (IEC 61966-2-1)."""
-    linear = np.clip(linear, 0, 1)
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
 def split(corners, chosen):
@@ -97,9 +94,9 @@ def _texture_colors(texture, uv, fallback):
     except (OSError, DataError, UserError):
         return fallback
     factor = -(-max(picture.shape[:2]) // LARGEST_TEXTURE)
-    height, width = (max(1, size // factor) for size in picture.shape[:2])
-    rows, columns = min(factor, picture.shape[0]), min(factor, picture.shape[1])
-    picture = picture[: height * rows, : width * columns].reshape(height, rows, width, columns, 3).mean(axis=(1, 3))
+    rows, columns = (min(factor, size) for size in picture.shape[:2])
+    picture = block_means(picture, rows, columns)
+    height, width = picture.shape[:2]
     uv = uv + 0.02 * (uv.mean(axis=1, keepdims=True) - uv)  # inwards, where an edge is one of the picture's
     place = np.nan_to_num(uv * texture.scale + texture.offset)
     place = np.clip(place, 0, 1) if texture.clamp else place - np.floor(place)

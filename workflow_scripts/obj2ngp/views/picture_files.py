@@ -72,3 +72,10 @@ def _read(path, function):
         reason = str(error.__cause__ or error) or type(error).__name__
         reason = "its format is unknown or damaged" if "uri" in reason else reason  # imageio's words
         raise DataError(f"{path}: not a readable image: {reason}") from error
+
+
+def block_means(picture, rows, columns):
+    """The means of blocks of `rows` x `columns` pixels of a picture (H,W,C); what fills no block is cut off."""
+    height, width = picture.shape[0] // rows, picture.shape[1] // columns
+    blocks = picture[: height * rows, : width * columns].reshape(height, rows, width, columns, -1)
+    return blocks.mean(axis=(1, 3))

@@ -41,10 +41,10 @@ def optimise(field, moments, clock, config):
                 1 / (1 - config.beta2 ** (step + 1)),
                 decay,
             )
-            numbers = tuple(np.float32(number) for number in numbers)
+            singles = [np.float32(number) for number in numbers]  # as the entries are
 
-            def part(begin, end, arrays=arrays, numbers=numbers):
-                adam_kernel(*(array[begin:end] for array in arrays), *numbers)
+            def part(begin, end, arrays=arrays, singles=singles):
+                adam_kernel(*(array[begin:end] for array in arrays), *singles)
 
             share_out(part, value.numel(), PART)
     else:

@@ -214,7 +214,7 @@ def light_of(value):
 def pixel_channel(color, opacity, background, PIXEL_RAYS: tl.constexpr):
     """(its pixel's value over the background, and n times its derivatives by colour over black and opacity) of rays.
 
-    One channel of `slopes` of ngp.light, which has the formulas.
+    One channel of `shown_with_slopes` of ngp.light, which has the formulas.
     """
     if PIXEL_RAYS == 1:
         return background + color - opacity * background, color * 0.0 + 1.0, -background
