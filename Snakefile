@@ -11,6 +11,7 @@ report: "rules/captions/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/records.smk"
 include: "rules/progress.smk"
 include: "rules/render.smk"
 include: "rules/views.smk"
