@@ -1,10 +1,12 @@
-"""Pages in headless Chromium with software GL: a finished object's own, and the gallery of very many objects.
+"""Pages in headless Chromium without a graphics card: a finished object's own, and the gallery of very many objects.
 
     python benchmarks/pages.py demo/results/car            # agreement, time to the first picture, pictures a second
     python benchmarks/pages.py --gallery 50000             # time to the first cards and to answers, memory
 
-Appends to benchmarks/pages.csv. The arithmetic of a picture is counted, not timed: what a graphics card makes of it
-depends on how much of its peak it reaches.
+Appends to benchmarks/pages.csv. An object's page draws by software GL. The gallery, which needs no GL, is measured in
+Chromium as it comes, and again where software GL draws all that is seen, as it is on some machines without a card. The
+arithmetic of a picture is counted, not timed: what a graphics card makes of it depends on how much of its peak it
+reaches.
 """
 
 import argparse
@@ -14,15 +16,17 @@ import random
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 from record import append, processor
 from scenes import ROOT
 
 sys.path.insert(0, str(ROOT / "tests"))
 
-from browser import Browser  # noqa: E402
+from browser import SOFTWARE_GL, Browser  # noqa: E402
 from obj2ngp.ngp import load_model  # noqa: E402
 from obj2ngp.ngp.field import mlp_shapes  # noqa: E402
 from obj2ngp.ngp.rendering import Renderer, on_white  # noqa: E402
@@ -48,7 +52,7 @@ def agreement(browser, model, results):
         page = browser.open(Path(folder, "page.html").as_uri())
         page.run(
             "window.gl = document.querySelector('canvas').getContext('webgl2');"
-            f"window.field = new Field(gl, {json.dumps(description)}, await inflated('{data}'))"
+            f"window.field = new Field(gl, {json.dumps(description)}); field.fill(await inflated('{data}'))"
         )
     views = read_images(results / "renders" / "transforms_test.json")
     height, width = views.rgba.shape[1:3]
@@ -144,9 +148,14 @@ def counts(model, results):
 
 
 def many_objects(folder, count):
-    """The results of `count` finished objects of ShapeNet's synsets, without any files: their table and summary."""
+    """The results of `count` objects of ShapeNet's synsets: table, summary, and one picture, which all of them show."""
     chance = random.Random(0)
+    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    (folder / "results of one" / "test").mkdir(parents=True)
+    iio.imwrite(folder / "results of one" / "test" / "000.png", np.kron(noise, np.ones((8, 8, 1), np.uint8)))
     names = sorted(f"{chance.choice(SYNSETS)}-{chance.getrandbits(128):032x}" for _ in range(count))
+    for name in names:
+        (folder / name).symlink_to("results of one")
     objects = [f"{name}\tmetrics.csv orbit.gif viewer.html\n" for name in names]
     (folder / "objects.tsv").write_text("".join(["object\tresults\n", *objects]))
     rows = ["object,status,psnr,ssim,flip,training_seconds,steps,backend,resolution,faces\n"]
@@ -236,25 +245,26 @@ def main():
     parser.add_argument("--gallery", type=int, metavar="N", help="measure a gallery of so many objects")
     options = parser.parse_args()
 
-    def measured():
+    def measured(browser):
         for results in options.results:
             model = load_model(results / "model.safetensors")
             yield results.name, times(browser, results / "viewer.html")
             yield results.name, agreement(browser, model, results)
             yield results.name, counts(model, results)
         if options.gallery:
+            yield f"gallery of {options.gallery}, software GL", gallery(browser, options.gallery)
+
+    def measured_plainly(browser):
+        if options.gallery:
             yield f"gallery of {options.gallery}", gallery(browser, options.gallery)
 
-    with tempfile.TemporaryDirectory() as profile:
-        browser = Browser(profile)
-        rows = []
-        try:
-            for page, figures in measured():
+    rows = []
+    for measure, flags in ((measured, SOFTWARE_GL), (measured_plainly, ())):
+        with tempfile.TemporaryDirectory() as profile, closing(Browser(profile, flags)) as browser:
+            for page, figures in measure(browser):
                 for what, value, unit in figures:
                     rows.append({"page": page, "what": what, "value": float(f"{value:.4g}"), "unit": unit})
                     print("{page}: {what}: {value:g} {unit}".format(**rows[-1]), flush=True)
-        finally:
-            browser.close()
     append("pages", rows, processor())
 
 

@@ -31,10 +31,10 @@ def needs_chromium(test):
 
 
 class Browser:
-    """A running Chromium; `open` gives a Page."""
+    """A running Chromium; `open` gives a Page. `flags` say what draws: all, pages included, by software GL."""
 
-    def __init__(self, profile):
-        command = [CHROMIUM, "--headless", "--no-sandbox", *SOFTWARE_GL, *OFFLINE, "--remote-debugging-port=0"]
+    def __init__(self, profile, flags=SOFTWARE_GL):
+        command = [CHROMIUM, "--headless", "--no-sandbox", *flags, *OFFLINE, "--remote-debugging-port=0"]
         self.process = subprocess.Popen(
             [*command, f"--user-data-dir={profile}", "about:blank"],
             stdout=subprocess.DEVNULL,

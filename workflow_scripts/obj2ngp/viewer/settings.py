@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from obj2ngp.common.settings import setting
 
-METHOD = 3  # raised by hand when the same settings give another page than before
+METHOD = 4  # raised by hand when the same settings give another page than before
 
 
 @dataclass(frozen=True)

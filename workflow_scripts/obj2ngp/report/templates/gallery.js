@@ -45,6 +45,7 @@ function loadAll() {
     const { name } = gallery.columns;
     category = name.map(categoryOf);
     haystack = name.map((each, i) => `${each} ${about.categories[category[i]]?.[0] ?? ""}`.toLowerCase());
+    if (cards.order.length) cards.show(cards.order); // what was not known is written now
   })();
   return gallery.all;
 }
@@ -133,12 +134,19 @@ function chosen(now) {
 
 /** Indices by their keys, those without a number last: by numbers that hold key and place, which sort at once. */
 function sorted(order, keys, down) {
-  const known = order.filter((i) => !isNaN(keys[i]));
-  let [low, high] = [Infinity, -Infinity];
-  for (const i of known) [low, high] = [Math.min(low, keys[i]), Math.max(high, keys[i])];
+  let low = Infinity, high = -Infinity, known = 0;
+  for (const i of order) if (keys[i] < low) low = keys[i];
+  for (const i of order) if (keys[i] > high) high = keys[i];
   const PLACES = 2 ** 20, scale = high > low ? (2 ** 32 - 1) / (high - low) : 0;
-  const numbers = Float64Array.from(known, (i, place) => Math.round(scale * (down ? high - keys[i] : keys[i] - low)) * PLACES + place);
-  return [...Array.from(numbers.sort(), (number) => known[number % PLACES]), ...order.filter((i) => isNaN(keys[i]))];
+  const numbers = new Float64Array(order.length), unknown = [];
+  for (let place = 0; place < order.length; ++place) {
+    const key = keys[order[place]];
+    if (isNaN(key)) unknown.push(order[place]);
+    else numbers[known++] = Math.round(scale * (down ? high - key : key - low)) * PLACES + place;
+  }
+  const result = Array(known);
+  numbers.subarray(0, known).sort().forEach((number, i) => { result[i] = order[number - Math.floor(number / PLACES) * PLACES]; });
+  return result.concat(unknown);
 }
 
 // The object that is open.
@@ -222,7 +230,7 @@ function begin() {
   });
   addEventListener("hashchange", apply);
   for (const kind of ["pointermove", "keydown", "touchstart", "focusin", "scroll"])
-    addEventListener(kind, () => loadAll().then(() => cards.order.length && cards.show(cards.order)), { once: true, passive: true });
+    addEventListener(kind, loadAll, { once: true, passive: true });
 }
 
 (about.count ? load(0) : Promise.resolve()).then(() => {

@@ -64,22 +64,34 @@ function clearances(bytes, grid) {
 }
 
 class Field {
-  /** `model` describes the field; `bytes`: its table (8 bits a number), matrices (16 bits), occupied cells (1 bit). */
-  constructor(gl, model, bytes) {
-    Object.assign(this, { gl, model });
-    const { network, grid, levels } = model;
-    const table = levels.offset[network.levels] * network.features;
-    const weights = table + 2 * model.weights;
-    this._program();
-    this._table(new Int8Array(bytes.buffer, 0, table));
-    this._matrices(fromHalf(bytes.subarray(table, weights)));
-    this._cells(bytes.subarray(weights), grid);
+  /**
+   * `model` describes the field, whose content `fill` brings.
+   *
+   * An empty one is drawn at once, on one pixel that nobody sees: drivers finish a shader when it first draws, and do so
+   * while the page makes the content ready.
+   */
+  constructor(gl, model) {
+    Object.assign(this, { gl, model, program: linked(gl, VERTEX_SHADER, fragmentShader(model)) });
+    this.uniform = (name) => gl.getUniformLocation(this.program, name);
     this.target = { texture: gl.createTexture(), frame: gl.createFramebuffer(), width: 0, height: 0 };
+    this._take(new Int8Array(model.network.features), new Float32Array(model.weights), new Uint8Array(1), 1);
+    const pose = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]], look = { rays: 1, background: [1, 1, 1], depth: false };
+    this.prepare(1, 1, { pose, focal: 1, center: [0.5, 0.5] }, look);
+    this.draw(0, 0, 1, 1);
+    gl.flush();
   }
 
-  _program() {
-    this.program = linked(this.gl, VERTEX_SHADER, fragmentShader(this.model));
-    this.uniform = (name) => this.gl.getUniformLocation(this.program, name);
+  /** Takes `bytes`: the table (8 bits a number), the matrices (16 bits) and the occupied cells (1 bit). */
+  fill(bytes) {
+    const { network, grid, levels, weights } = this.model;
+    const table = levels.offset[network.levels] * network.features, cells = table + 2 * weights;
+    this._take(new Int8Array(bytes.buffer, 0, table), fromHalf(bytes.subarray(table, cells)), bytes.subarray(cells), grid);
+  }
+
+  _take(table, weights, cells, grid) {
+    this._table(table);
+    this._matrices(weights);
+    this._cells(cells, grid);
   }
 
   _texture(unit, target, name) {

@@ -30,22 +30,20 @@ function explain(error) {
 }
 
 async function start() {
+  const gl = object.field && $("canvas").getContext("webgl2", { antialias: false, depth: false });
+  const field = gl && new Field(gl, object.field);
   describe();
   if (!object.field) return explain(new FieldError(object.problem));
-  const gl = $("canvas").getContext("webgl2", { antialias: false, depth: false });
   if (!gl) return explain(new FieldError("This browser has no WebGL 2, which the live view needs."));
   try {
-    const field = new Field(gl, object.field, await inflated($("data").textContent));
+    field.fill(await inflated($("data").textContent));
     camera = new Camera(object.field);
     player = new Player(field, camera);
   } catch (error) {
     if (!(error instanceof FieldError)) throw error;
     return explain(error);
   }
-  if (object.source) {
-    mesh = new SourceMesh($("mesh"), object.source, await inflated($("source").textContent));
-    $("over").querySelector("[value=mesh]").disabled = false;
-  }
+  $("over").querySelector("[value=mesh]").disabled = !object.source;
   steer($("stage"), camera);
   tools();
   camera.addEventListener("change", place);
@@ -107,7 +105,8 @@ function describe() {
   $("settings").hidden = !object.settings.length;
   if (object.curve.length > 1) curve();
   for (const option of $("over").options) option.disabled = option.value === "mesh" || (option.value !== "" && !object.rows.length);
-  $("over").addEventListener("change", () => {
+  $("over").addEventListener("change", async () => {
+    if ($("over").value === "mesh") mesh ??= new SourceMesh($("mesh"), object.source, await inflated($("source").textContent));
     if (PICTURES.includes($("over").value)) look(shown < 0 ? 0 : shown);
     cover();
   });
