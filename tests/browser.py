@@ -14,6 +14,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from axe_core_python.base import AXE_FILE_PATH
 from websockets.sync.client import connect
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -157,6 +158,15 @@ class Page:
     def close(self):
         """Close the tab."""
         self.browser.call("Target.closeTarget", targetId=self.target)
+
+
+def serious(page):
+    """What axe-core finds serious or critical."""
+    page.run(AXE_FILE_PATH.read_text(encoding="utf-8") + "; window.axe = axe")
+    return page.run("""
+        const { violations } = await axe.run(document, { iframes: false });
+        return violations.filter(({ impact }) => ["serious", "critical"].includes(impact))
+          .map(({ id, nodes }) => [id, ...nodes.map((node) => node.html.slice(0, 150))])""")
 
 
 DRIVER = """<!doctype html><meta charset="utf-8">

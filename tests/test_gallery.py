@@ -6,11 +6,10 @@ from html.parser import HTMLParser
 import imageio.v3 as iio
 import numpy as np
 import pytest
-from axe_core_python.base import AXE_FILE_PATH
 from PIL import Image
 
 import gallery as program
-from browser import needs_chromium
+from browser import needs_chromium, serious, served
 from gallery_page import read_gallery
 from obj2ngp.common.files import UserError
 from obj2ngp.report import gallery
@@ -232,15 +231,6 @@ def shown(page):
         return cards.map((card) => card.querySelector(".name").textContent)""")
 
 
-def serious(page):
-    """What axe-core finds serious or critical."""
-    page.run(AXE_FILE_PATH.read_text(encoding="utf-8") + "; window.axe = axe")
-    return page.run("""
-        const { violations } = await axe.run(document, { iframes: false });
-        return violations.filter(({ impact }) => ["serious", "critical"].includes(impact))
-          .map(({ id, nodes }) => [id, ...nodes.map((node) => node.html.slice(0, 150))])""")
-
-
 @needs_chromium
 def test_search_order_filters_and_hash(folder, browser):
     page = browser.open((folder / "index.html").as_uri())
@@ -293,6 +283,27 @@ def test_pages_are_accessible_in_either_scheme_and_any_width(tmp_path, browser, 
     page.go(frame)
     assert serious(page) == []
     page.close()
+
+
+@needs_chromium
+@pytest.mark.parametrize("width, scheme", [(360, "dark"), (1000, "light")])
+def test_two_runs_beside_each_other_are_accessible_and_turn_together(tmp_path, browser, width, scheme):
+    for results in (tmp_path / "one", tmp_path / "two"):
+        write_results(results, NAMES[:3])
+        write_objects(results / "objects.tsv", NAMES[:3], ["viewer.html"])
+    out = run(tmp_path / "one", "--compare", tmp_path / "two")
+    with served(tmp_path) as server:  # two files are strangers to each other, two pages of a server are not
+        address = f"{server}/{out.relative_to(tmp_path)}/index.html#object=chair"
+        page = browser.open(address, width, 800, prefers_color_scheme=scheme)
+        page.wait("document.querySelectorAll('iframe').length === 2")
+        frames = "[...document.querySelectorAll('iframe')].map((frame) => frame.contentWindow"
+        page.wait(f"{frames}.eval('player')).every(Boolean)")
+        addresses = page.run(f"return {frames}.location.pathname)")
+        assert addresses == ["/one/gallery/files/chair/viewer.html", "/two/chair/viewer.html"]
+        page.run(f"{frames})[0].eval('camera.turn(30, 10)')")
+        page.wait(f"{frames}.eval('camera.azimuth === 85 && camera.elevation === 30')).every(Boolean)")
+        assert serious(page) == [] and page.run("return document.documentElement.scrollWidth") <= width
+        page.close()
 
 
 @needs_chromium

@@ -60,6 +60,7 @@ def test_finished_jobs_are_not_stale(folder):
     assert stale(folder) is stale(folder, "count") is stale(folder, "unknown") is None
     record = read_records(folder / FILE)["draw"]
     assert record["state"] == "ok" and set(record["outputs"]["pictures"]["files"]) == {"0.png", "1.png", "2.png"}
+    assert 0 <= record["seconds"] < 60
 
 
 def test_a_touched_model_is_the_same_and_an_older_one_is_not(folder, tmp_path):

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 import viewer
-from browser import needs_chromium
+from browser import needs_chromium, serious
 from obj2ngp.common.cameras import transforms
 from obj2ngp.common.files import UserError
+from obj2ngp.common.records import FILE, write_record
 from obj2ngp.ngp.config import NetworkConfig, OccupancyConfig, TrainConfig
 from obj2ngp.ngp.field import Field, GridLevels
 from obj2ngp.ngp.model_file import Model
@@ -122,6 +123,20 @@ def test_the_page_is_one_file_that_asks_for_nothing(tmp_path):
     assert [view["name"] for view in content["views"]] == ["000", "001", "002"]
     assert [text for text, _ in content["files"]] == ["model", "test cameras"] and content["field"]["grid"] == 16
     assert ["seed", "0"] in content["facts"] and content["lens"]["focal"] > 0.5
+
+
+def test_the_page_tells_what_each_job_took(tmp_path):
+    """As the records of the finished ones have it; those of older versions have no times."""
+    parts = {"parameters": {}, "files": {}, "results": {}, "outputs": {}}
+    for job, state, more in (
+        ("train", "running", {}),
+        ("train", "ok", {"seconds": 41.234}),
+        ("render_val", "ok", {}),
+        ("orbit", "failed", {"seconds": 3.0}),
+        ("viewer", "ok", {"seconds": 2.0}),
+    ):
+        write_record(tmp_path / "ball" / FILE, {"job": job, "state": state, "rule": job, **parts, **more})
+    assert told(write_page(make_model(), tmp_path / "ball"))["times"] == [["train", "41.2 s"]]
 
 
 def test_a_page_for_itself_links_nothing(tmp_path):
@@ -245,10 +260,9 @@ def test_the_browser_shows_what_we_render(blank, name):
     assert min(picture.std() for picture in ours) > 10  # there is something to see
 
 
-@needs_chromium
-def test_the_page_lives(browser, tmp_path):
-    """It shows the field, follows keys and mouse, and says nothing on the console."""
-    results = tmp_path / "ball"
+def write_full_page(folder):
+    """A page with all that one can have: test views and their pictures, metrics, a curve, times, a source mesh."""
+    results = folder / "ball"
     write_cameras(results)
     (results / "metrics.csv").write_text("object,view,psnr\nball,000,30.5\nball,001,29.0\nball,002,31.0\n")
     (results / "metrics.json").write_text(json.dumps({"comparison": {"rows": ["000", "001"]}}))
@@ -257,9 +271,34 @@ def test_the_page_lives(browser, tmp_path):
         np.kron(np.array([[0, 80, 160], [200, 240, 40]], np.uint8), np.ones((32, 32), np.uint8)),
     )
     (results / "renders" / "train").mkdir()
-    model, record = write_source(tmp_path / "model")
+    model, record = write_source(folder / "model")
     record.rename(results / "renders" / "train" / "record.json")
-    page = browser.open(write_page(make_model(), results, "--source", model).as_uri(), 420, 500)
+    (results / "training.csv").write_text("step,seconds,psnr\n10,1,20\n20,2,25\n30,3,27\n")
+    made = {"job": "train", "rule": "train", "state": "ok", "seconds": 3.2}
+    write_record(results / FILE, {**made, "parameters": {}, "files": {}, "results": {}, "outputs": {}})
+    return write_page(make_model(), results, "--source", model)
+
+
+@needs_chromium
+@pytest.mark.parametrize("width, scheme", [(360, "dark"), (1000, "light")])
+def test_a_page_with_everything_is_accessible(tmp_path, browser, width, scheme):
+    page = browser.open(write_full_page(tmp_path).as_uri(), width, 800, prefers_color_scheme=scheme)
+    page.wait("document.getElementById('speed').textContent")
+    page.run("document.querySelectorAll('details').forEach((each) => { each.open = true })")
+    for over in ("", "mesh", "truth", "prediction", "error"):
+        page.run(f"const o = document.getElementById('over'); o.value = '{over}'; o.dispatchEvent(new Event('change'))")
+        page.wait(f"'{over}' !== 'mesh' || mesh")
+        assert serious(page) == []
+        assert page.run("return document.documentElement.scrollWidth") <= width
+    assert page.messages == []
+    page.close()
+
+
+@needs_chromium
+def test_the_page_lives(browser, tmp_path):
+    """It shows the field, follows keys and mouse, and says nothing on the console."""
+    file = write_full_page(tmp_path)
+    page = browser.open(file.as_uri(), 420, 500)
     page.wait("document.getElementById('speed').textContent && !player.busy")
     page.run("document.getElementById('stage').focus()")
     page.key("ArrowLeft")
@@ -273,7 +312,7 @@ def test_the_page_lives(browser, tmp_path):
     page.mouse("Wheel", 100, 100, deltaX=0, deltaY=100)
     page.wait("camera.distance > 1.5")
     page.run("document.getElementById('worst').click()")
-    assert page.run("return camera.lens.pose") == told(results / "viewer.html")["views"][1]["pose"]
+    assert page.run("return camera.lens.pose") == told(file)["views"][1]["pose"]
     page.key("d")
     page.wait("!player.busy && player.look.depth")
 

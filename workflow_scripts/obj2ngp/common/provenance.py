@@ -11,6 +11,7 @@ Standard library only and valid for Python 3.7, so that it also runs inside Blen
 import contextlib
 import json
 import os
+import time
 
 from .checks import open_file
 from .files import UserError, failure, in_a_line
@@ -67,6 +68,7 @@ class Job:
         self._path = path
         if path is None:
             return
+        self._begin = time.monotonic()
         self._home = os.path.dirname(os.path.abspath(str(path)))
         self._outputs = {self._inside(output): str(output) for output in outputs}
         self._record = {
@@ -118,17 +120,19 @@ class Job:
             files = contents(output) if os.path.isdir(output) else None
             found = digest(output) if files is None else combined(files)
             self._record["outputs"][name] = {"sha256": found} if files is None else {"sha256": found, "files": files}
-        self._record["state"] = OK
-        self._save()
+        self._end(state=OK)
 
     def fail(self, error):
         """Write that the job stopped, and why. What a UserError tells is refused, since another try would meet it."""
         if self._path is None:
             return
         reason = failure(error) or f"{type(error).__name__}: {error}".partition("\n")[0]
-        self._record.update(state=FAILED, reason=in_a_line(reason), refused=isinstance(error, UserError))
         with contextlib.suppress(UserError):  # where the disk is full, the job counts as killed
-            self._save()
+            self._end(state=FAILED, reason=in_a_line(reason), refused=isinstance(error, UserError))
+
+    def _end(self, **how):
+        self._record.update(how, seconds=round(time.monotonic() - self._begin, 2))
+        self._save()
 
     def _inside(self, path):
         """``path`` as seen from the object's folder; None where it lies elsewhere."""

@@ -11,7 +11,7 @@ import json
 import os
 import stat
 
-from .checks import checked, choice, mapping, maybe, numbers, parse_json, read_bytes, text, values, whole
+from .checks import checked, choice, mapping, maybe, number, numbers, parse_json, read_bytes, text, values, whole
 from .files import UserError, failure
 
 FILE = "provenance.jsonl"  # in the object's folder
@@ -27,7 +27,12 @@ RECORD = mapping(
         "results": values(SHA256),
         "outputs": values(mapping({}, {"sha256": SHA256, "files": values(SHA256)})),
     },
-    {"process": mapping({"host": text(), "pid": whole(1, 2**31 - 1)}), "run": maybe(text()), "reason": text(1 << 20)},
+    {
+        "process": mapping({"host": text(), "pid": whole(1, 2**31 - 1)}),
+        "run": maybe(text()),
+        "reason": text(1 << 20),
+        "seconds": number(-1),
+    },
 )
 
 

@@ -11,6 +11,7 @@ from string import Template
 
 from obj2ngp.common.checks import mapping, read_json
 from obj2ngp.common.files import UserError, atomic_path
+from obj2ngp.common.records import FILE, OK, read_records
 from obj2ngp.common.tables import read_table
 from obj2ngp.ngp import load_model
 from obj2ngp.views.posed_images import DataError
@@ -102,6 +103,14 @@ def flat(settings, path=""):
             yield path + name, json.dumps(value)
 
 
+def times(results):
+    """The seconds of the object's jobs but this one, as pairs of words, by name."""
+    records = [record for record in read_records(results / FILE).values() if record["state"] == OK]
+    for record in records:
+        if "seconds" in record and record["rule"] != "viewer":
+            yield record["job"], "{:.1f} s".format(record["seconds"])
+
+
 def facts(model, record):
     """What the model file and the record of its views say, as pairs of words."""
     header, network = model.header, model.config.network
@@ -148,6 +157,7 @@ def description(name, results, model):
         "aspect": aspect,
         "curve": thinned([point for point in curve if None not in point], MOST_POINTS),
         "facts": list(facts(model, record)),
+        "times": list(times(results)),
         "settings": list(flat({name: values for name, values in settings.items() if isinstance(values, dict)})),
         "mesh": next((f"{MESHES}/{file.name}" for file in sorted((results / MESHES).glob("*.glb"))), None),
         "files": [[text, file] for text, file in FILES.items() if (results / file).is_file()],

@@ -101,8 +101,10 @@ function describe() {
   for (const [name, value] of object.facts) $("facts").append(element("dt", {}, name), element("dd", {}, value));
   for (const [text, file] of object.files) $("links").append(element("li", {}, element("a", { href: file }, text)));
   $("files").hidden = !object.files.length;
-  for (const [name, value] of object.settings) $("settings").lastElementChild.append(element("dt", {}, name), element("dd", {}, value));
-  $("settings").hidden = !object.settings.length;
+  for (const id of ["times", "settings"]) {
+    for (const [name, value] of object[id]) $(id).lastElementChild.append(element("dt", {}, name), element("dd", {}, value));
+    $(id).hidden = !object[id].length;
+  }
   if (object.curve.length > 1) curve();
   for (const option of $("over").options) option.disabled = option.value === "mesh" || (option.value !== "" && !object.rows.length);
   $("over").addEventListener("change", async () => {
