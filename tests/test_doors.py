@@ -785,6 +785,7 @@ def test_any_table_is_read_or_refused(tmp_path_factory, content):
             "out of memory: CUDA out of memory. Tried",
         ),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "out of memory"),
+        (ImportError("libx.so: failed to map segment from shared object"), "out of memory: libx.so: failed to map"),
         (OSError(28, os.strerror(28)), "No space left on device"),
         (PermissionError(13, os.strerror(13), "one.png"), "one.png: Permission denied"),
         (OSError(36, os.strerror(36), "a" * 9), "aaaaaaaaa: File name too long"),

@@ -132,19 +132,23 @@ def test_a_job_is_stopped_at_its_time_out_and_its_record_says_so(start, tmp_path
     assert job.stdout.readline() == "begun\n"
     assert job.wait(30) == -signal.SIGKILL
     words = "took longer than its time-out of 0.04 minutes (project.patience)"
-    assert job.communicate()[1] == f"error: the job {words}\n"
+    assert job.communicate()[1] == f"error: draw {words}\n"
     assert read_records(record)["draw"]["reason"] == f"draw {words}"
 
 
-def test_the_record_of_a_killed_job_says_so(start, tmp_path):
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), 9)", "os.abort()"])  # the latter: Blender without memory
+def test_the_record_and_the_messages_of_a_job_that_ends_without_a_word_say_so(start, tmp_path, end):
     record = tmp_path / "results" / "chair" / "provenance.jsonl"
     code = (
         "import os, sys; from obj2ngp.common.provenance import Job\n"
-        "Job(sys.argv[2], sys.argv[4], 'draw', {}, []); os.kill(os.getpid(), 9)"
+        f"Job(sys.argv[2], sys.argv[4], 'draw', {{}}, []); {end}"
     )
-    job = start(0, sys.executable, "-c", code, "--record", str(record), "--job", "draw", PYTHONPATH=str(PROGRAM.parent))
-    job.communicate(timeout=30)  # the guard has ended, too
-    assert job.returncode == -signal.SIGKILL and read_records(record)["draw"]["reason"] == "draw was killed"
+    words = ["--record", record, "--job", "draw", "--object", "chair", "--inputs", "chair.obj", "more"]
+    job = start(0, sys.executable, "-c", code, *map(str, words), PYTHONPATH=str(PROGRAM.parent))
+    message = job.communicate(timeout=30)[1]  # the guard has ended, too
+    reason = "draw ended without a word: it was killed, or had too little memory"
+    assert message == f"error: object chair: chair.obj: {reason}\n"
+    assert job.returncode < 0 and read_records(record)["draw"]["reason"] == reason
 
 
 def test_a_path_that_is_too_long_for_a_socket_costs_the_worker_alone(start, tmp_path):

@@ -18,17 +18,22 @@ from obj2ngp.workflow import gpus, limits, workers
 def main(argv):
     """Run the command in `argv`; returns its exit status, or becomes the command."""
     count, minutes, command = int(argv[0]), float(argv[1]), argv[2:]
-    record = [command[command.index(option) + 1] for option in ("--record", "--job") if option in command] or None
+    told = {name: _after("--" + name, command) for name in ("object", "inputs", "record", "job")}
     if count:
         gpus.take_slot(limits.owner())
     place = workers.place_of_program(command)
     if place is not None and float(os.environ.get(workers.IDLE) or 0) > 0:
-        status = workers.run(command, place, limits.Limits(minutes, record))
+        status = workers.run(command, place, limits.Limits(minutes, **told))
         if status is not None:
             return status
         print("the worker was lost: running in a process of its own", file=sys.stderr, flush=True)
-    limits.guard(minutes, record)
+    limits.guard(minutes, **told)
     os.execvp(command[0], command)
+
+
+def _after(option, command):
+    """The word after an option, the first of several; None where the command has no such option."""
+    return command[command.index(option) + 1] if option in command else None
 
 
 if __name__ == "__main__":

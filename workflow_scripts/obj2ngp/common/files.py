@@ -13,7 +13,8 @@ from pathlib import Path
 ERROR = "error: "  # how the line begins with which a program stops
 # What steers a terminal, breaks a line, or shows text in another order than it has; and what no encoding has.
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # in the words of PyTorch's RuntimeErrors
+# In the words of PyTorch's RuntimeErrors, and of ImportErrors.
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "failed to map segment")
 
 
 class UserError(Exception):
@@ -46,7 +47,7 @@ def failure(error, file=None):
     where = f"{file}: " if file else ""
     if (
         isinstance(error, MemoryError)
-        or isinstance(error, RuntimeError)
+        or isinstance(error, (RuntimeError, ImportError))
         and any(w in str(error) for w in OUT_OF_MEMORY)
     ):
         return where + "out of memory" + (f": {first_line}" if first_line else "")

@@ -16,13 +16,18 @@ LOOK = 1.0  # seconds between two looks where the system gives no handle of a pr
 
 
 class Limits:
-    """The limits of a job that is expected to take `minutes`, and whose `record` is (file, name of the job) or None."""
+    """The limits of a job that is expected to take `minutes`.
 
-    def __init__(self, minutes, record):
+    object, inputs  the object and the first file that it is about, for messages; None where nothing tells
+    record, job     the file of its record, and its name there; None where it has none
+    """
+
+    def __init__(self, minutes, object=None, inputs=None, record=None, job=None):
         self.minutes = minutes * float(os.environ.get(PATIENCE) or 0)
         self._end = time.monotonic() + 60 * self.minutes if self.minutes else float("inf")
         self._owner = owner()
-        self._record = record
+        self._record, self._job = record, job
+        self._about = "".join(f"{words}: " for words in (object and f"object {object}", inputs) if words)
 
     def wait(self, *files):
         """Wait a moment, until one of `files` can be read; whether one can. Sees the end of Snakemake at once."""
@@ -44,23 +49,35 @@ class Limits:
             os.kill(process, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        print(f"error: the job {reason}", file=sys.stderr, flush=True)
-        self.note(process, reason)
+        self._tell(reason)
+        if self._is_running():
+            self._close(process, reason)
 
-    def note(self, process, reason):
-        """Have the job's record say that it failed, where it still says that `process` is at it."""
+    def note_end(self, process):
+        """Where the job's record says that the `process`, which has ended, is still at it: say that this is so."""
+        if self._is_running():
+            reason = "ended without a word: it was killed, or had too little memory"
+            self._tell(reason)
+            self._close(process, reason)
+
+    def _tell(self, reason):
+        print(f"error: {self._about}{self._job or 'the job'} {reason}", file=sys.stderr, flush=True)
+
+    def _is_running(self):
+        """Whether the job's record says that it runs."""
+        begin, last = f'{{"job":"{self._job}",'.encode(), b""
         try:
-            path, job = self._record or ("", "")
-            begin, last = f'{{"job":"{job}",'.encode(), b""
-            with open(path, "rb") as file:
+            with open(self._record or "", "rb") as file:
                 for line in file:
                     last = line if line.startswith(begin) else last
         except OSError:
-            return
-        if b'"state":"running"' in last:
-            from obj2ngp.common.records import close_record  # only here: it takes longer to import than a job may start
+            return False
+        return b'"state":"running"' in last
 
-            close_record(path, job, process, reason)
+    def _close(self, process, reason):
+        from obj2ngp.common.records import close_record  # only here: it takes longer to import than a job may start
+
+        close_record(self._record, self._job, process, reason)
 
 
 class Process:
@@ -94,21 +111,21 @@ def owner():
     return Process(int(os.environ.get(OWNER) or 0))
 
 
-def guard(minutes, record):
-    """Have a child process keep the Limits of this process and of what it becomes by `exec`."""
+def guard(minutes, **told):
+    """Have a child process keep the Limits(minutes, **told) of this process and of what it becomes by `exec`."""
     job = os.getpid()
     if os.fork():
         return
     try:
         os.setsid()  # what a terminal sends is for the job
         os.closerange(3, 256)  # locks are the job's own
-        limits, process = Limits(minutes, record), Process(job)
+        limits, process = Limits(minutes, **told), Process(job)
         reason = None
         while reason is None and not process.has_ended():
             limits.wait(*process.handle)
             reason = limits.broken()
         if process.has_ended():
-            limits.note(job, "was killed")
+            limits.note_end(job)
         else:
             limits.stop(job, reason)
     finally:
