@@ -27,8 +27,11 @@ from image_set_scene import (
 from obj2ngp.common.files import UserError
 from obj2ngp.ngp.hull import fit_unit_cube
 from obj2ngp.views.formats import READERS, read_set
+from obj2ngp.views.importing import import_set
 from obj2ngp.views.kinds import KINDS, recognise
 from obj2ngp.views.pictures import psnr, truth_on_white
+from obj2ngp.views.reading import read_images
+from obj2ngp.views.settings import Settings
 from obj2ngp.views.writing import WRITERS, read_views
 
 MIDDLE = SIZE / 2
@@ -182,6 +185,16 @@ def test_names_that_collide_become_numbers(tmp_path):
     assert imported(tmp_path, tmp_path / "out")["train"].names == [f"{i:03d}" for i in range(11)]
 
 
+@pytest.mark.parametrize("name", [".hidden.png", "...png", "a.jpg.png"])
+@pytest.mark.parametrize("pack", [False, True])
+def test_names_that_would_be_hidden_or_have_two_suffixes_become_numbers(tmp_path, name, pack):
+    path = write_single(tmp_path, images())
+    (tmp_path / "images/000.png").rename(tmp_path / "images" / name)
+    edit(path, lambda content: content["frames"][0].update(file_path=f"images/{name}"))
+    import_set("ball", tmp_path, Settings(), tmp_path / "out", pack=pack)
+    assert sum(len(read_images(tmp_path / f"out/transforms_{split}.json")) for split in ("train", "test")) == 12
+
+
 # NSVF and SRN
 
 
@@ -257,6 +270,8 @@ def test_genuine_srn(tmp_path, inverted):
         (lambda f: (f / "intrinsics.txt").write_text(""), ["intrinsics.txt: no numbers"]),
         (lambda f: (f / "intrinsics.txt").write_text("1 2\n"), ["intrinsics.txt: neither a matrix nor"]),
         (lambda f: (f / "intrinsics.txt").write_text("-9 16 16 0\n"), ["intrinsics.txt: fl_x: -9"]),
+        (lambda f: (f / "intrinsics.txt").write_text("9 -1e300 16 0\n"), ["intrinsics.txt: cx: -1e+300"]),
+        (lambda f: (f / "bbox.txt").symlink_to("nothing"), ["bbox.txt: No such file"]),
         (lambda f: [file.unlink() for file in (f / "pose").iterdir()], ["pose: no poses"]),
     ],
 )
@@ -331,6 +346,32 @@ def test_the_boxes_of_instant_ngp(tmp_path, content, half, middle):
 def test_what_is_wrong_in_a_transforms_file_is_named(tmp_path, content, words):
     write_single(tmp_path / "set", images(), **content)
     refused(tmp_path / "set", tmp_path / "out", "transforms.json: ", *words)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda content: content.update(fl_x=9e8), "set: camera_angle_x: 3.5"),
+        (lambda content: content["frames"][0].update(fl_x=1e-2), "the cameras are so different"),
+        (lambda content: content["frames"][0].update(file_path="/"), "1 of 12 images do not exist: /.png"),
+        (lambda content: content["frames"][0].update(file_path="/etc/passwd"), "its format is unknown or damaged"),
+    ],
+)
+def test_cameras_and_pictures_that_nothing_can_be_made_of_are_named(tmp_path, change, words):
+    edit(write_single(tmp_path / "set", images()), change)
+    refused(tmp_path / "set", tmp_path / "out", words)
+
+
+def test_one_picture_that_is_ever_so_fine_does_not_fill_the_memory(tmp_path):
+    edit(write_single(tmp_path / "set", images()), lambda content: content["frames"][0].update(fl_x=9e8))
+    assert len(imported(tmp_path / "set", tmp_path / "out")["train"]) == 10
+
+
+def test_a_split_that_a_broken_link_leads_to_is_not_left_out_silently(tmp_path):
+    write_ball(tmp_path / "set")
+    (tmp_path / "set/transforms_test.json").unlink()
+    (tmp_path / "set/transforms_test.json").symlink_to("nothing")
+    refused(tmp_path / "set", tmp_path / "out", "transforms_test.json: No such file")
 
 
 def test_missing_pictures_are_listed_or_left_out(tmp_path):

@@ -123,6 +123,22 @@ def test_an_object_without_a_turntable_or_a_pass_that_it_should_have_is_not_ok(t
     assert summarise(tmp_path, tmp_path / "logs", {"chair": wanted}, former={})[0]["status"] == "ok"
 
 
+def test_an_export_is_a_folder_that_holds_something(tmp_path):
+    write_object(tmp_path / "chair", [30])
+    folder = tmp_path / "chair" / "export" / "mesh"
+
+    def status():
+        objects = {"chair": [*RESULTS, "export/mesh"]}
+        return summarise(tmp_path, tmp_path / "logs", objects, former={})[0]["status"]
+
+    assert status() == "export/mesh: missing"
+    folder.mkdir(parents=True)
+    (folder / ".snakemake_timestamp").touch()
+    assert status() == "export/mesh: empty, or no file"
+    (folder / "chair.glb").write_text("content")
+    assert status() == "ok"
+
+
 def test_the_message_with_which_a_program_stopped_is_the_status(tmp_path):
     """In Blender, lines of its own may follow; a log without a message says nothing."""
     logs = tmp_path / "logs" / "chair"

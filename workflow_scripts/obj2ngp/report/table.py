@@ -127,9 +127,13 @@ def _whole_if_it_is(value):
 
 
 def no_figures(file):
-    """Nothing, of a file that need only be there, and hold something."""
+    """Nothing, of a file, or the folder of an export, that need only be there, and hold something."""
     found = file.stat()
-    if not stat.S_ISREG(found.st_mode) or not found.st_size:
+    if stat.S_ISDIR(found.st_mode):
+        holds_something = any(not path.name.startswith(".") for path in file.iterdir())  # Snakemake's file is hidden
+    else:
+        holds_something = stat.S_ISREG(found.st_mode) and found.st_size
+    if not holds_something:
         raise ValueError("empty, or no file")
     return {}
 

@@ -13,6 +13,7 @@ import imageio.v3 as iio
 import numpy as np
 
 from obj2ngp.common.cameras import field_of_view, transforms
+from obj2ngp.common.checks import checked, mapping
 from obj2ngp.common.files import UserError, atomic_path, remove
 from obj2ngp.common.packing import SUFFIX, atomic_pictures
 from obj2ngp.common.settings import AUTO
@@ -21,7 +22,7 @@ from .formats import read_set
 from .image_sets import Lens
 from .kinds import OF_SPLIT, RECORD, SPLITS
 from .lens import common_pinhole, object_extent, resampled
-from .nerf_synthetic import IMAGE_SUFFIXES
+from .nerf_synthetic import ANGLE, IMAGE_SUFFIXES
 from .picture_files import read_rgba
 from .pictures import check_view_names
 from .posed_images import DataError
@@ -57,6 +58,7 @@ class _Import:
 
     frames    Frames that are used        lenses  the Lens of each        warnings  lines for the user and the record
     pinhole   Lens that all pictures are drawn anew through; None where they keep their own, which is the same for all
+    angle     horizontal field of view in radians that they have then
     color     of the background that becomes transparent, or None
     """
 
@@ -73,6 +75,9 @@ class _Import:
         )
         self.lenses = [look.lens for look, any_shown in zip(looks, shown) if any_shown]
         self.pinhole = self._common_pinhole()
+        lens = self.pinhole or self.lenses[0]
+        self.angle = field_of_view(lens.size[0], lens.focal[0])
+        checked({"camera_angle_x": self.angle}, mapping({"camera_angle_x": ANGLE}), views.path)
         up = (
             up_direction(np.stack([f.pose for f in self.frames]))
             if settings.up == AUTO
@@ -164,7 +169,7 @@ class _Import:
                 [self.world @ frame.pose for frame in splits[split]],
                 [f"./{split}/{picture.name}" for picture in pictures],
                 lens.size,
-                field_of_view(lens.size[0], lens.focal[0]),
+                self.angle,
                 lens.center,
                 **place,
             )
@@ -247,9 +252,14 @@ class _Put:
 
 
 def view_names(frames):
-    """The names of the frames' files in one folder: those that they have, or numbers where these would collide."""
+    """The names of the frames' files in one folder: those that they have, or numbers where these would not do.
+
+    They may collide, be hidden, or look as if they had a suffix already (`a.jpg.png`).
+    """
     names = [frame.file.stem for frame in frames]
     try:
+        if any(name.startswith(".") or name.lower().endswith(IMAGE_SUFFIXES) for name in names):
+            raise UserError("not names of views")
         check_view_names(names, "")
     except UserError:
         return [f"{index:03d}" for index in range(len(names))]

@@ -16,6 +16,7 @@ from .posed_images import DataError
 
 MARGIN = 2  # pixels that the object's pictures keep from the edges
 LARGEST_SIDE = 8192
+FINEST_SIDE = 4096  # of a picture that is drawn finer than it shall be, and then made smaller
 
 
 def common_pinhole(lenses, extents):
@@ -87,7 +88,7 @@ def resampled(rgba, lens, pinhole):
     """
     import cv2
 
-    finer = max(1, round(max(lens.focal) / pinhole.focal[0]))
+    finer = max(1, min(round(max(lens.focal) / pinhole.focal[0]), FINEST_SIDE // max(pinhole.size)))
     wide = Lens(
         tuple(finer * f for f in pinhole.focal),
         tuple(finer * c for c in pinhole.center),

@@ -6,12 +6,13 @@ Poses are camera-to-world matrices with OpenCV axes: x right, y down, the camera
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import numpy as np
 
-from obj2ngp.common.checks import Unfit, read_text
+from obj2ngp.common.checks import Unfit, number, read_text
 from obj2ngp.common.files import UserError
 
 from .image_sets import Frame, ImageSet
@@ -134,7 +135,7 @@ def _read_intrinsics(file, pictures):
         result = dict(fl_x=flat[0], fl_y=flat[0])
     else:
         raise DataError(f"{file}: neither a matrix nor a line of focal length and principal point")
-    for key, shape in (("fl_x", FOCAL), ("fl_y", FOCAL), ("w", PIXELS), ("h", PIXELS)):
+    for key, shape in (("fl_x", FOCAL), ("fl_y", FOCAL), ("cx", number()), ("cy", number()), ("w", PIXELS), ("h", PIXELS)):
         if key in result:
             _fit(shape, result[key], file, key)
     if "w" not in result and "cx" in result and pictures:
@@ -147,7 +148,7 @@ def _read_intrinsics(file, pictures):
 
 def _read_box(file):
     """(2,3) lower and upper corner of `bbox.txt`, or None where there is none."""
-    if not file.exists():
+    if not os.path.lexists(file):
         return None
     flat = [number for row in _read_rows(file) for number in row]
     corners = np.array(flat[:6])

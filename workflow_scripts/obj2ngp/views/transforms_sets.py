@@ -6,6 +6,8 @@ by pinholes and lenses.
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 
 from obj2ngp.common.checks import Unfit, choice, every, items, mapping, matrix, number, numbers, text
@@ -72,7 +74,7 @@ def read_splits(path, kind, pattern):
     frames, boxes = [], []
     for split in SPLITS:
         file = path / pattern.format(split)
-        if file.exists() or split == "train":
+        if os.path.lexists(file) or split == "train":
             part, box = _read_file(file)
             for frame in part:
                 frame.split = split
@@ -136,7 +138,7 @@ def _find(folder, name):
     path = folder / name.replace("\\", "/")
     if path.name.lower().endswith(IMAGE_SUFFIXES) or path.is_file():
         return path
-    candidates = [path.with_name(path.name + suffix) for suffix in IMAGE_SUFFIXES]
+    candidates = [folder / f"{path}{suffix}" for suffix in IMAGE_SUFFIXES]
     return next((candidate for candidate in candidates if candidate.is_file()), candidates[0])
 
 
