@@ -28,6 +28,8 @@ from ball import ball_images
 from damage import BAD_MODELS, BAD_TRANSFORMS, MESH, NO_FILES, NO_JSON, NO_NUMBERS, NO_PICTURES, at, with_json, written
 from obj2ngp.common.checks import NAME
 from obj2ngp.common.files import UserError, run_program
+from obj2ngp.common.lattice import load_lattice
+from obj2ngp.common.provenance import Provenance
 from obj2ngp.ngp import backends
 from obj2ngp.ngp.checkpoint import LOG_COLUMNS, restore_checkpoint, save_checkpoint
 from obj2ngp.ngp.config import NetworkConfig, OccupancyConfig, TrainConfig
@@ -703,10 +705,125 @@ def test_values_out_of_bounds(section, path, value):
     assert "\n" not in message and len(message) < 300
 
 
+ODD = [  # (section, key, text as `--config` or a table has it): values that nothing can be read from
+    ("train", "steps", "[" * 5000),
+    ("train", "steps", "{a: " * 2000),
+    ("train", "steps", "&a [*a]"),
+    ("train", "steps", "&a {*a : *a}"),
+    ("train", "steps", "!!timestamp x"),
+    ("train", "steps", "!!float ''"),
+    ("train", "steps", "!!python/object/apply:os.system ['ls']"),
+    ("train", "steps", "0x" + "f" * 5000),
+    ("train", "steps", "1" + ":59" * 3000),
+    ("train", "steps", "9" * 6000),
+    ("train", "steps", "\ud800"),
+    ("train", "y" * 9000, "1"),
+    ("train", "a\nb\x1b[31m", "1"),
+    ("project", "results", "a" * 300),
+    ("project", "results", "a/" * 900),
+]
+
+
+@pytest.mark.parametrize("section, key, text", ODD, ids=range(len(ODD)))
+def test_odd_values_of_the_configuration(section, key, text):
+    with pytest.raises(UserError) as caught:
+        Resolved({section: {key: text}})
+    message = str(caught.value)
+    assert message.startswith(f"configuration: {section}.") and "\n" not in message and len(message) < 1500
+
+
+def test_an_export_of_no_file_is_refused():
+    with pytest.raises(UserError, match="^configuration: export.mesh.files: must name one at least"):
+        Resolved({"export": {"formats": ["mesh"], "mesh": {"files": []}}})
+
+
 @pytest.mark.parametrize("results", ["-rf", " a", "a ", "a\nb", "a\x1bb", "a{b}", ""])
 def test_folders_of_results_that_programs_would_misread(results):
     with pytest.raises(UserError, match="^configuration: project.results: "):
         Resolved({"project": {"results": results}})
+
+
+# The density lattice, and the records of jobs.
+def lattice_with(**changes):
+    """Has other arrays in the file of a lattice."""
+
+    def spoil(path):
+        np.savez_compressed(path.open("wb"), **{**GOOD_LATTICE, **changes})
+
+    return spoil
+
+
+CODE = np.arange(64, dtype=np.uint8).reshape(4, 4, 4)
+GOOD_LATTICE = {"code": CODE, "scale": np.float64(1), "offset": np.zeros(3)}
+LATTICES = [
+    *NO_FILES,
+    ("half", damage.cut(0.5), "no density lattice"),
+    ("all but a byte", damage.cut(-1), "no density lattice"),
+    ("sparse", damage.sparse, "no density lattice"),
+    ("one array", lambda path: np.save(path.open("wb"), CODE), "no density lattice"),
+    ("no code", lambda path: np.savez(path.open("wb"), scale=1.0), "no density lattice"),
+    ("floats", lattice_with(code=CODE / 2), "code: float64 of shape (4, 4, 4)"),
+    ("signed", lattice_with(code=CODE.astype(np.int8)), "code: int8"),
+    ("objects", lattice_with(code=np.array([{}], object)), "no density lattice"),
+    ("flat", lattice_with(code=CODE[0]), "of shape (4, 4)"),
+    ("no cube", lattice_with(code=CODE[:2]), "of shape (2, 4, 4)"),
+    ("no cell", lattice_with(code=CODE[:0, :0, :0]), "of shape (0, 0, 0)"),
+    *((f"scale {v}", lattice_with(scale=np.float64(v)), "scale: ") for v in (0, -1, damage.NAN, damage.INF)),
+    ("two scales", lattice_with(scale=np.ones(2)), "scale: "),
+    ("text", lattice_with(scale=np.array("1")), "scale: "),
+    ("short offset", lattice_with(offset=np.zeros(2)), "offset: "),
+    ("offset of NaN", lattice_with(offset=np.full(3, damage.NAN)), "offset: "),
+]
+
+
+@pytest.mark.parametrize("spoil, words", named(LATTICES))
+def test_lattices(tmp_path, spoil, words):
+    path = tmp_path / "density.npz"
+    lattice_with()(path)
+    assert load_lattice(path).density.shape == (4, 4, 4)
+    spoil(path)
+    assert_refused(end_of(lambda argv: load_lattice(*argv), path), tmp_path, "density.npz", words)
+
+
+def test_a_lattice_that_unpacks_to_more_than_any_has_is_not_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr("obj2ngp.common.lattice.LARGEST", 100)
+    lattice_with()(tmp_path / "density.npz")
+    with pytest.raises(UserError, match="an array of more than 100 bytes"):
+        load_lattice(tmp_path / "density.npz")
+
+
+JOB = {"job": "train", "state": "ok", "rule": "train", "parameters": {}, "files": {}, "results": {}, "outputs": {}}
+
+
+def rows(*changes):
+    return "".join(json.dumps({**JOB, **change}) + "\n" for change in changes).encode()
+
+
+CHAIN = [{"job": f"j{i}", "results": {f"{i + 1}": "a"}, "outputs": {f"{i}": {"sha256": "a"}}} for i in range(3000)]
+JOBS = {
+    "chain": rows(*CHAIN),
+    "circle": rows({"results": {"a": "1"}, "outputs": {"a": {"sha256": "1"}}}),
+    "NUL in a file": rows({"files": {"a\0b": {"stamp": [1, 2], "sha256": "a"}}}),
+    "NUL in a result": rows({"outputs": {"a\0b": {"files": {}}}}),
+    "lone surrogate": rows({"outputs": {"a\ud800": {"files": {}}}}),
+    "long name": rows({"files": {"a" * 5000: {"stamp": None, "sha256": None}}}),
+    "device": rows({"files": {"/dev/zero": {"stamp": [1, 2], "sha256": "a"}}}),
+    "outside": rows({"outputs": {"../../../etc": {"files": {"passwd": "a"}}}}),
+    "empty lines": b"\n" * 1_000_000,
+    "NUL": b"\0" * 1000,
+    "deep": b'{"job":' + b"[" * 100_000 + b"\n",
+    "many": rows(*({"job": f"j{i}"} for i in range(20_000))),
+}
+
+
+@pytest.mark.parametrize("content", JOBS.values(), ids=JOBS)
+def test_records_of_jobs_are_read_as_far_as_they_can_be(tmp_path, content):
+    """They are written by programs alone: what is unfit counts as absent, and never stops or delays a run."""
+    (tmp_path / "provenance.jsonl").write_bytes(content)
+    records = Provenance(tmp_path)
+    for job in records.records:
+        refused_or(records.stale, job, {})
+        assert records.stopped(job) is None
 
 
 # Any content at all.

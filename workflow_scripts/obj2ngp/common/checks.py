@@ -39,8 +39,11 @@ def shown(value):
     """A value as a message has it: as JSON, and short, whatever it is."""
     try:
         words = json.dumps(value, default=str, ensure_ascii=False)
-    except (TypeError, ValueError, RecursionError):  # an endless or very deep one, a number of thousands of digits
-        words = reprlib.repr(value)
+    except (TypeError, ValueError, RecursionError):  # an endless or very deep one
+        try:
+            words = reprlib.repr(value)
+        except ValueError:
+            words = "a number of thousands of digits"
     return words if len(words) <= LONGEST_SHOWN else words[: LONGEST_SHOWN - 3] + "..."
 
 
@@ -181,12 +184,14 @@ def mapping(needed, optional=None, more=True):
 
 
 def values(each):
-    """A dict with any keys, each of whose values has the shape `each`."""
+    """A dict whose keys are any texts that `text()` takes, and each of whose values has the shape `each`."""
+    is_name = text()
 
     def check(value, key):
         if not isinstance(value, dict):
             raise Unfit(key, f"{shown(value)} holds no keys")
         for name, item in value.items():
+            is_name(name, key)
             each(item, f"{key}.{name}")
 
     return check

@@ -13,6 +13,7 @@ from .files import UserError, atomic_path
 # A file holds the logarithm of density in bytes: 0 up to the lowest, 255 from the highest on, steps of 6 % between.
 # Surfaces are looked for well inside this range.
 LOWEST, HIGHEST = 0.01, 30000.0
+LARGEST = 512**3 + 4096  # bytes of an array: the finest occupancy grid has so many cells
 
 
 def spread_bits(cells, bits):
@@ -50,9 +51,20 @@ def load_lattice(path):
     """The Lattice in a file; densities up to LOWEST are 0. Raises UserError."""
     try:
         with open_file(path) as stream, np.load(stream) as file:
-            code, scale, offset = file["code"], float(file["scale"]), file["offset"]
-    except (OSError, KeyError, ValueError) as error:
+            if any(member.file_size > LARGEST for member in file.zip.infolist()):
+                raise ValueError(f"an array of more than {LARGEST:,} bytes")
+            code, scale, offset = file["code"], file["scale"], file["offset"]
+        if code.dtype != np.uint8 or code.shape != code.shape[:1] * 3 or not code.size:
+            raise ValueError(f"code: {code.dtype} of shape {code.shape}")
+        for name, array, shape in (("scale", scale, ()), ("offset", offset, (3,))):
+            if array.dtype != float or array.shape != shape or not np.isfinite(array).all():
+                raise ValueError(f"{name}: {array.tolist()}")
+        if scale <= 0:
+            raise ValueError(f"scale: {scale}")
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # NumPy and its archives meet damaged files with errors of all kinds
         raise UserError(f"{path}: no density lattice: {error}") from error
     table = (LOWEST * (HIGHEST / LOWEST) ** (np.arange(256) / 255)).astype(np.float32)
     table[0] = 0
-    return Lattice(table[code], scale, offset)
+    return Lattice(table[code], float(scale), offset)

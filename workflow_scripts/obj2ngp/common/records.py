@@ -16,6 +16,8 @@ from .files import UserError, failure
 
 FILE = "provenance.jsonl"  # in the object's folder
 RUNNING, OK, FAILED = "running", "ok", "failed"
+BEGIN = b'{"job":'  # of a line
+MOST_JOBS = 200
 SHA256 = maybe(text(64))
 RECORD = mapping(
     {
@@ -37,7 +39,10 @@ RECORD = mapping(
 
 
 def read_records(path):
-    """{job: its last record} of the file ``path``, by name; lines that cannot be read are passed over."""
+    """{job: its last record} of the file ``path``, by name; lines that cannot be read are passed over.
+
+    So are all but the last MOST_JOBS jobs: no object has as many.
+    """
     found = {}
     try:
         lines = read_bytes(path).split(b"\n")
@@ -45,8 +50,10 @@ def read_records(path):
         lines = []
     for line in reversed(lines):
         job = line[: line.find(b",")]  # {"job":"train"
-        if job in found:
+        if job in found or not line.startswith(BEGIN):
             continue
+        if len(found) == MOST_JOBS:
+            break
         with contextlib.suppress(UserError, UnicodeDecodeError):
             found[job] = checked(parse_json(line.decode("utf-8"), path), RECORD, path)
     return {record["job"]: record for _, record in sorted(found.items())}

@@ -11,8 +11,8 @@ import dataclasses
 import functools
 import typing
 
-from obj2ngp.common.checks import parse_json, shown
-from obj2ngp.common.files import UserError
+from obj2ngp.common.checks import LONGEST_SHOWN, parse_json, shown
+from obj2ngp.common.files import UserError, in_a_line
 
 AUTO = "auto"
 LARGEST_SEED = 2**31 - 1
@@ -75,6 +75,7 @@ def given(kind, values, path=""):
     for key, value in values.items():
         where = f"{path}.{key}" if path else str(key)
         if key not in fields:
+            where = in_a_line(where if len(where) <= LONGEST_SHOWN else where[:LONGEST_SHOWN] + "...")
             raise UserError(_at(where, f"unknown key; known here: {', '.join(fields)}"))
         section = section_of(types[key])
         if section and (value is not None or section is types[key]):

@@ -70,7 +70,9 @@ def _read(path, function):
         raise DataError(str(error)) from error
     except Exception as error:  # decoders meet damaged files with errors of all kinds
         reason = str(error.__cause__ or error) or type(error).__name__
-        reason = "its format is unknown or damaged" if "uri" in reason or "Pillow" in reason else reason  # imageio's words
+        reason = (
+            "its format is unknown or damaged" if "uri" in reason or "Pillow" in reason else reason
+        )  # imageio's words
         raise DataError(f"{path}: not a readable image: {reason}") from error
 
 

@@ -135,7 +135,14 @@ def _read_intrinsics(file, pictures):
         result = dict(fl_x=flat[0], fl_y=flat[0])
     else:
         raise DataError(f"{file}: neither a matrix nor a line of focal length and principal point")
-    for key, shape in (("fl_x", FOCAL), ("fl_y", FOCAL), ("cx", number()), ("cy", number()), ("w", PIXELS), ("h", PIXELS)):
+    for key, shape in (
+        ("fl_x", FOCAL),
+        ("fl_y", FOCAL),
+        ("cx", number()),
+        ("cy", number()),
+        ("w", PIXELS),
+        ("h", PIXELS),
+    ):
         if key in result:
             _fit(shape, result[key], file, key)
     if "w" not in result and "cx" in result and pictures:

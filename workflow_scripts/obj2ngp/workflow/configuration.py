@@ -8,6 +8,7 @@ import copy
 import dataclasses
 import functools
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from typing import Optional
@@ -71,6 +72,8 @@ class Project:
             raise ValueError(
                 "results: must not begin with -, nor begin or end with a space, nor hold control characters"
             )
+        if any(len(os.fsencode(name)) > 255 for name in self.results.split("/")) or len(self.results) > 1000:
+            raise ValueError("results: its path, or a name in it, is too long")
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ def _from_text(value):
     try:
         value = yaml.safe_load(value)
         return float(value) if isinstance(value, str) else value  # YAML 1.1 takes 1e-3 for a text
-    except (yaml.YAMLError, ValueError):
+    except Exception:  # PyYAML meets odd tags and depths with errors of all kinds
         return value
 
 

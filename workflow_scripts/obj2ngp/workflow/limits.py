@@ -67,7 +67,7 @@ class Limits:
         """Whether the job's record says that it runs."""
         begin, last = f'{{"job":"{self._job}",'.encode(), b""
         try:
-            with open(self._record or "", "rb") as file:
+            with open(self._record or "", "rb", opener=_at_once) as file:
                 for line in file:
                     last = line if line.startswith(begin) else last
         except OSError:
@@ -78,6 +78,11 @@ class Limits:
         from obj2ngp.common.records import close_record  # only here: it takes longer to import than a job may start
 
         close_record(self._record, self._job, process, reason)
+
+
+def _at_once(path, flags):
+    """Opens a file without waiting, where it is a FIFO, for somebody who writes."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 class Process:
