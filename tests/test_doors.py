@@ -732,11 +732,6 @@ def test_odd_values_of_the_configuration(section, key, text):
     assert message.startswith(f"configuration: {section}.") and "\n" not in message and len(message) < 1500
 
 
-def test_an_export_of_no_file_is_refused():
-    with pytest.raises(UserError, match="^configuration: export.mesh.files: must name one at least"):
-        Resolved({"export": {"formats": ["mesh"], "mesh": {"files": []}}})
-
-
 @pytest.mark.parametrize("results", ["-rf", " a", "a ", "a\nb", "a\x1bb", "a{b}", ""])
 def test_folders_of_results_that_programs_would_misread(results):
     with pytest.raises(UserError, match="^configuration: project.results: "):

@@ -41,10 +41,6 @@ class MeshSettings:
     resolution: int = _resolution()
     texture_size: int = setting(1024, "pixels along the texture's side", 16, 8192)
 
-    def __post_init__(self):
-        if not self.files:
-            raise ValueError("files: must name one at least")
-
 
 @dataclass(frozen=True)
 class PointsSettings:

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from string import Template
 
-from obj2ngp.common.checks import mapping, read_json
+from obj2ngp.common.checks import mapping, read_bytes, read_json
 from obj2ngp.common.files import UserError, atomic_path
 from obj2ngp.common.records import FILE, OK, read_records
 from obj2ngp.common.tables import read_table
@@ -22,6 +22,7 @@ from .source import packed_source
 
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = ("shader.js", "field.js", "mesh.js", "camera.js", "player.js", "page.js")
+LARGEST_COMPARISON = 1 << 24  # bytes
 COMPARISON = "comparison.webp"  # a row of truth, prediction and error for each view that metrics.json names
 FILES = {
     "turntable (GIF)": "orbit.gif",
@@ -85,13 +86,15 @@ def content_of(file):
 
 
 def comparison_of(results):
-    """(names of the rows, bytes) of the picture of the test views; nothing where it is missing."""
+    """(names of the rows, bytes) of the picture of the test views; nothing where there is none that can be read."""
     content = content_of(results / "metrics.json").get("comparison")
     rows = content.get("rows") if isinstance(content, dict) else None
-    file = results / COMPARISON
-    if not file.is_file() or not isinstance(rows, list):
+    if not isinstance(rows, list):
         return [], b""
-    return [str(row) for row in rows], file.read_bytes()
+    try:
+        return [str(row) for row in rows], read_bytes(results / COMPARISON, LARGEST_COMPARISON)
+    except UserError:
+        return [], b""
 
 
 def flat(settings, path=""):
