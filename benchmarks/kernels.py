@@ -15,10 +15,9 @@ from pathlib import Path
 
 import torch
 from record import append
-from scenes import ROOT, read_scene
+from scenes import ROOT, config_for, read_scene
 
 from obj2ngp.ngp import backends
-from obj2ngp.ngp.config import resolve
 from obj2ngp.ngp.training import TrainingRun, steps
 
 sys.path.insert(0, str(ROOT / "tests"))
@@ -56,7 +55,7 @@ def kernel_times(function, repeats):
 
 def measure(backend, images, settings):
     """(rays, samples, {part: milliseconds}) of a run in its usual state."""
-    config = resolve(settings, backend.NAME, len(images), max(images.rgba.shape[1:3]))
+    config = config_for(images, settings, backend)
     run = TrainingRun.alone(images, config, backend)
     next(row for row in steps(run) if row["step"] >= WARMUP)
     space = run.workspace

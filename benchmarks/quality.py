@@ -14,10 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from record import append
-from scenes import model_of, psnr_per_view, read_scene
+from scenes import config_for, model_of, psnr_per_view, read_scene
 
 from obj2ngp.ngp import backends
-from obj2ngp.ngp.config import resolve
 from obj2ngp.ngp.rendering import Renderer
 from obj2ngp.ngp.settings import ViewSettings
 from obj2ngp.ngp.training import TrainingRun, steps
@@ -26,7 +25,7 @@ from obj2ngp.ngp.training import TrainingRun, steps
 def measure(backend, settings, views):
     """(seconds of training, PSNR of every test view, the run) of one training."""
     training, test = views
-    config = resolve(settings, backend.NAME, len(training), max(training.rgba.shape[1:3]))
+    config = config_for(training, settings, backend)
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     run = TrainingRun.alone(training, config, backend)

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import numpy as np
 from record import append
-from scenes import model_of, read_scene
+from scenes import config_for, model_of, read_scene
 
 from obj2ngp.ngp import backends
-from obj2ngp.ngp.config import resolve
 from obj2ngp.ngp.rendering import Renderer
 from obj2ngp.ngp.training import TrainingRun, steps
 
@@ -29,7 +28,7 @@ def main():
     for scene in options.scenes:
         training, test = read_scene(scene)
         height, width = test.rgba.shape[1:3]
-        config = resolve({"steps": options.steps}, backend.NAME, len(training), width)
+        config = config_for(training, {"steps": options.steps}, backend)
         run = TrainingRun.alone(training, config, backend)
         list(steps(run))
         model = model_of(run)

@@ -9,9 +9,10 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
+from obj2ngp.ngp.config import resolve  # noqa: E402
 from obj2ngp.ngp.model_file import load_model, save_model  # noqa: E402
 from obj2ngp.ngp.rendering import on_white  # noqa: E402
-from obj2ngp.views.pictures import psnr, truth_on_white  # noqa: E402
+from obj2ngp.views.pictures import pixel_width, psnr, truth_on_white  # noqa: E402
 from obj2ngp.views.posed_images import PosedImages  # noqa: E402
 
 # Our renders put the object into the unit box around the origin; the NeRF-synthetic chair is larger.
@@ -38,6 +39,12 @@ def read_scene(path):
             )
         )
     return splits
+
+
+def config_for(images, settings, backend):
+    """The TrainConfig of a run on PosedImages, as the trainer has it."""
+    rgba = images.rgba
+    return resolve(settings, backend.NAME, len(rgba), max(rgba.shape[1:3]), pixel_width(rgba))
 
 
 def model_of(run):

@@ -32,7 +32,7 @@ def unit(word):
 
 
 def draw_rays(views, active, seed, step, edge):
-    """origin, direction, background, target (active,3) and jitter (active,) of one step, edge^2 rays a pixel."""
+    """origin, direction, background, target (active,3), jitter and pixel (active,) of a step, edge^2 rays a pixel."""
     rgba, pose = views.rgba.cpu(), views.pose.cpu().double()
     pixels = views.pixels[: int(views.pixel_count)].cpu().long()
     focal, center_x, center_y, scale = views.camera.tolist()
@@ -58,10 +58,10 @@ def draw_rays(views, active, seed, step, edge):
     origin = pose[view, :, 3] * scale + views.offset.cpu()
     color = rgba[view, row, column].double() / 255
     target = color[:, :3] * color[:, 3:] + background * (1 - color[:, 3:])
-    return origin, direction, background, target, (index % edge**2 / edge**2 + unit(jitter)) % 1
+    return origin, direction, background, target, (index % edge**2 / edge**2 + unit(jitter)) % 1, pixel
 
 
-def march(origin, direction, jitter, occupied, step_size):
+def march(origin, direction, jitter, occupied, step_size, limit=math.inf):
     """(t of the samples, whether rounding may decide otherwise) of one ray through the (G,G,G) grid `occupied`."""
     near, far = 0.0, 1e9
     for o, d in zip(origin.tolist(), direction.tolist(), strict=True):
@@ -69,6 +69,7 @@ def march(origin, direction, jitter, occupied, step_size):
             near, far = max(near, min(-o / d, (1 - o) / d)), min(far, max(-o / d, (1 - o) / d))
         elif not 0 <= o <= 1:
             far = -1.0
+    far = min(far, float(limit))
     start = near + float(jitter) * step_size
     steps = max(0, math.ceil((far - start) / step_size)) if far > near else 0
     t = start + torch.arange(steps, dtype=torch.float64) * step_size

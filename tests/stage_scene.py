@@ -113,13 +113,14 @@ def training_views(images, pixels, scale, offset, device):
 class Scene:
     """Random rays through a random grid, and a field that is dense enough to end some rays early."""
 
-    def __init__(self, backend, network=NETWORKS["default"], rays=40, capacity=1280, occupied=0.4, seed=0):
+    def __init__(self, backend, network=NETWORKS["default"], rays=40, capacity=1280, occupied=0.4, seed=0, faint=0.0):
         device = backend.DEVICE
         generator = torch.Generator().manual_seed(seed)
         random = lambda *shape: torch.rand(shape, generator=generator)  # noqa: E731
         self.network = network
         self.grid = grid_of(random(GRID, GRID, GRID) < occupied, device)
         self.rays = Rays(rays + 16, device)
+        self.views = training_views(posed_images(), torch.arange(243, dtype=torch.int32), 1.0, [0.5] * 3, device)
         inside = random(rays, 3)
         direction = torch.nn.functional.normalize(random(rays, 3) - 0.5, dim=1)
         self.fill("direction", direction)
@@ -136,6 +137,7 @@ class Scene:
         matrices[-1][:, 0] *= 3 / log_density.std() * log_density.mean().sign()  # some are opaque, many clear
         self.field.load(self.field.table.clone(), self.field.weights.clone())
         self.stages = backend(self.field, capacity)
+        self.stages.faint = faint
 
     def encoding(self, position):
         levels = GridLevels(self.network)
@@ -176,7 +178,7 @@ def tolerance(backend):
 
 def assert_near(actual, expected, error, what=""):
     """The norm of the difference is at most `error` times the expected values' norm; NaN never passes."""
-    actual, expected = torch.as_tensor(actual).detach().cpu().double(), torch.as_tensor(expected).detach().double()
+    actual, expected = (torch.as_tensor(values).detach().cpu().double() for values in (actual, expected))
     assert actual.shape == expected.shape, what
     assert bool(torch.isfinite(expected).all())
     distance = float((actual - expected).norm())

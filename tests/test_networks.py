@@ -18,7 +18,7 @@ from obj2ngp.ngp.field import Field
 from obj2ngp.ngp.model_file import save_model
 from obj2ngp.ngp.networks import encoding_of, head_of
 from obj2ngp.ngp.training import TrainingRun, steps
-from stage_scene import NETWORKS, Scene, assert_near, tolerance
+from stage_scene import NETWORKS, STEP_SIZE, Scene, assert_near, tolerance
 
 SMALL = dataclasses.replace(NETWORK, levels=3, table_log2=9)
 OTHERS = {
@@ -40,9 +40,15 @@ def one_thread():
 def test_autograd_s_stages_do_what_those_by_hand_do(backend, name, encodes_itself):
     by_hand, scene = (Scene(backend, NETWORKS[name]) for _ in range(2))
     scene.stages = with_autograd(backend)(scene.field, scene.samples.capacity)
+    scene.stages.faint = by_hand.stages.faint
     scene.stages.encodes_itself = encodes_itself and backend.ENCODES_ANY_TABLE
-    for each in (by_hand, scene):
-        each.forward()
+    by_hand.forward()
+    for name in ("first", "count"):
+        getattr(scene.rays, name).copy_(getattr(by_hand.rays, name))
+    for name in ("position", "t", "ray", "count"):  # a GPU places rays as they come
+        getattr(scene.samples, name).copy_(getattr(by_hand.samples, name))
+    scene.stages.encode(scene.samples)
+    scene.stages.evaluate(scene.rays, scene.samples, STEP_SIZE)
     n, error = scene.samples.used(), tolerance(backend)
     seen = by_hand.seen(by_hand.ray_slices())
     assert_near(scene.samples.density[:n].log(), by_hand.samples.density[:n].log(), error, "log density")

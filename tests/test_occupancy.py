@@ -16,7 +16,7 @@ def test_cells_that_light_reaches_are_noted(backend):
     scene.samples.position[5:25, 0] = (torch.arange(20) + 0.5) / 20
     scene.samples.position[5:25, 1:] = torch.tensor([0.5, 0.99])
     grid, clock = grid_of(torch.ones(20, 20, 20), backend.DEVICE), clock_at(7, backend.DEVICE)
-    scene.stages.mark_seen(scene.rays, scene.samples, grid, clock, STEP_SIZE)
+    scene.stages.mark_seen(scene.views, scene.rays, scene.samples, grid, clock, STEP_SIZE)
     behind = math.ceil(SEEN_DEPTH / 20 / STEP_SIZE)
     expected = torch.zeros(20, 20, 20)
     expected[: 3 + behind, 10, 19] = 7

@@ -9,7 +9,7 @@ import torch
 import reference
 from obj2ngp.common.files import UserError
 from obj2ngp.ngp.backends.base import rays_to_draw
-from obj2ngp.ngp.buffers import Rays, TrainingViews
+from obj2ngp.ngp.buffers import OPEN, Rays, TrainingViews
 from stage_scene import Scene, clock_at, posed_images, training_views
 
 
@@ -19,11 +19,16 @@ def test_rays(backend, seed, step, edge):
     views = training_views(posed_images(), pixels, 0.8, [0.4, 0.5, 0.6], backend.DEVICE)
     rays, scene = Rays(300, backend.DEVICE, edge), Scene(backend, capacity=64)
     rays.active.fill_(200)
+    views.reach[::3] = torch.arange(81).to(views.reach)
     scene.stages.draw_rays(views, rays, scene.samples, clock_at(step, backend.DEVICE, seed))
     active = int(rays.active)
-    names = ("origin", "direction", "background", "target", "jitter")
+    names = ("origin", "direction", "background", "target", "jitter", "pixel")
     for name, expected in zip(names, reference.draw_rays(views, active, seed, step, edge), strict=True):
-        torch.testing.assert_close(getattr(rays, name)[:active].cpu().double(), expected, atol=2e-6, rtol=0, msg=name)
+        torch.testing.assert_close(
+            getattr(rays, name)[:active].cpu().double(), expected.double(), atol=2e-6, rtol=0, msg=name
+        )
+    assert torch.equal(rays.far[:active], views.reach[rays.pixel[:active].long()].float())
+    assert 0 < (rays.far[:active] < OPEN).sum() < active
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ def test_marching(backend):
     scene.rays.direction[:3] = torch.eye(3)  # along the axes, through the cube and past it
     scene.rays.origin[:3] = torch.tensor([[-0.5, 0.37, 0.22], [0.41, -0.2, 0.6], [1.2, 0.3, -0.1]])
     scene.rays.origin[3:6] += 3.0  # miss the cube
+    scene.rays.far[10:40] = torch.linspace(0.1, 1.5, 30)
     scene.rays.count.fill_(77)
     scene.stages.march(scene.rays, scene.grid, scene.samples, STEP_SIZE)
     occupied = scene.grid.occupied.view(GRID, GRID, GRID).cpu()
@@ -36,7 +37,7 @@ def test_marching(backend):
     assert sorted(i for s in scene.ray_slices() for i in range(s.start, s.stop)) == list(range(int(samples.count)))
     for i, s in enumerate(scene.ray_slices()):
         origin, direction = rays.origin[i].cpu(), rays.direction[i].cpu()
-        t, undecided = reference.march(origin, direction, rays.jitter[i], occupied, STEP_SIZE)
+        t, undecided = reference.march(origin, direction, rays.jitter[i], occupied, STEP_SIZE, rays.far[i])
         if undecided:
             continue
         compared += 1

@@ -191,7 +191,7 @@ def test_cells_that_light_reaches(backend):
     samples.position[5:17, 0] = (torch.arange(12) + 0.5) * size
     samples.density.zero_()
     samples.density[8] = 20 / size  # one sample a cell; the fourth ends the ray
-    scene.stages.mark_seen(scene.rays, samples, scene.grid, clock_at(9, "cpu"), size)
+    scene.stages.mark_seen(scene.views, scene.rays, samples, scene.grid, clock_at(9, "cpu"), size)
     last = test_stages.GRID - 1
     seen = scene.grid.seen.view(test_stages.GRID, test_stages.GRID, test_stages.GRID)
     assert seen[:, last, last].tolist() == [9] * 6 + [0] * 10 and int((seen != 0).sum()) == 6
@@ -207,7 +207,9 @@ def test_cells_that_light_reaches_are_those_of_the_cpu_backend(backend, seed):
         marched.march(scene.rays, scene.grid, scene.samples, test_stages.STEP_SIZE)
         density = torch.exp(3 * torch.randn(scene.samples.capacity, generator=torch.Generator().manual_seed(seed)))
         scene.samples.density.copy_(density)
-        scene.stages.mark_seen(scene.rays, scene.samples, scene.grid, clock_at(3, "cpu"), test_stages.STEP_SIZE)
+        scene.stages.mark_seen(
+            scene.views, scene.rays, scene.samples, scene.grid, clock_at(3, "cpu"), test_stages.STEP_SIZE
+        )
         seen.append(scene.grid.seen)
     assert torch.equal(*seen) and seen[0].any()
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ball import ball_images
 from obj2ngp.common.cameras import field_of_view, orbit_pose
 from obj2ngp.views.nerf_synthetic import write_images
+from obj2ngp.views.pictures import pixel_width
 from obj2ngp.views.posed_images import DataError
 from obj2ngp.views.reading import read_cameras, read_images
 
@@ -201,3 +202,34 @@ def test_the_images_that_do_not_exist_are_named(tmp_path):
     iio.imwrite(tmp_path / "3.png", np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(DataError, match=r"6 of 7 images do not exist: .*0\.png, .*5\.png, \.\.\.$"):
         read_images(path)
+
+
+def silhouettes(width, size=48):
+    """Pictures (2,H,W,4) of polygons, each pixel the mean over a square `width` pixels wide around its middle."""
+    fine, generator = 16, np.random.default_rng(1)
+    at = (np.arange(size * fine) + 0.5) / fine
+    x, y = np.meshgrid(at, at)
+    half = int(round(width * fine / 2))
+    pictures = []
+    for _ in range(2):
+        inside = np.ones((size * fine, size * fine))
+        for angle in generator.uniform(0, 2 * np.pi, 5):
+            inside *= (x - size / 2) * np.cos(angle) + (y - size / 2) * np.sin(angle) < 0.35 * size
+        sums = np.pad(inside, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+        middle = (np.arange(size) * fine + fine // 2).clip(half, size * fine - half)
+        low, high = middle - half, middle + half
+        mean = sums[np.ix_(high, high)] - sums[np.ix_(low, high)] - sums[np.ix_(high, low)] + sums[np.ix_(low, low)]
+        rgba = np.zeros((size, size, 4), np.uint8)
+        rgba[..., 3] = np.round(255 * mean / (2 * half) ** 2)
+        pictures.append(rgba)
+    return np.stack(pictures)
+
+
+@pytest.mark.parametrize("width, expected", [(0.75, 0.75), (1.0, 1.0), (1.25, 1.25), (1.75, 1.75), (0.125, 1.0)])
+def test_the_width_of_a_pixel_follows_from_silhouettes(width, expected):
+    assert pixel_width(silhouettes(width)) == pytest.approx(expected, rel=0.08)
+
+
+def test_pictures_without_silhouettes_say_nothing_of_a_pixel_s_width():
+    for alpha in (0, 128, 255):
+        assert pixel_width(np.full((2, 9, 9, 4), alpha, np.uint8)) == 1.0

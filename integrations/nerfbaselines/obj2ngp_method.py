@@ -15,6 +15,7 @@ from obj2ngp.ngp.config import resolve
 from obj2ngp.ngp.model_file import save_model
 from obj2ngp.ngp.rendering import Renderer
 from obj2ngp.ngp.training import TrainingRun
+from obj2ngp.views.pictures import pixel_width
 from obj2ngp.views.posed_images import PosedImages
 
 MODEL = "model.safetensors"  # in the folder of a checkpoint
@@ -37,7 +38,9 @@ class Obj2ngp:
             self._config = self._model.config
             return
         images = _posed_images(train_dataset)
-        self._config = resolve(settings, self._backend.NAME, len(images), max(images.rgba.shape[1:3]))
+        self._config = resolve(
+            settings, self._backend.NAME, len(images), max(images.rgba.shape[1:3]), pixel_width(images.rgba)
+        )
         self._run, self._step = TrainingRun.alone(images, self._config, self._backend), 0
 
     @classmethod

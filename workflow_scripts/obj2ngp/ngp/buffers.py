@@ -15,6 +15,8 @@ from obj2ngp.common.files import UserError
 
 from .networks import encoding_of
 
+OPEN = 65504.0  # distance, the greatest of half precision, of a pixel's rays that may have samples anywhere
+
 
 class Buffers:
     """Tensors as attributes."""
@@ -33,6 +35,8 @@ class Rays(Buffers):
     background         (R,3) float32, the colour behind the ray
     target             (R,3) float32, the pixel's colour over `background`
     jitter             (R,) float32 in [0,1): where in its first march step the ray's first sample lies
+    pixel              (R,) int32: the ray's pixel, a flat index into the training views' (V,H,W)
+    far                (R,) float32: the ray has no samples farther than this from its origin
     first, count       (R,) int32: the ray's samples; count is -1 for a ray that found no room in the sample buffer
     color              (R,3) float32, composited colour, `background` included
     transmittance      (R,) float32, what is left of the light behind the last sample
@@ -50,6 +54,7 @@ class Rays(Buffers):
         self.background, self.target, self.color = zeros(capacity, 3), zeros(capacity, 3), zeros(capacity, 3)
         self.jitter, self.transmittance = zeros(capacity), zeros(capacity)
         self.depth, self.loss = zeros(capacity), zeros(capacity)
+        self.pixel, self.far = zeros(capacity, dtype=torch.int32), zeros(capacity).fill_(OPEN)
         self.first, self.count = zeros(capacity, dtype=torch.int32), zeros(capacity, dtype=torch.int32)
         self.active = zeros(1, dtype=torch.int32)
 
@@ -169,6 +174,8 @@ class TrainingViews(Buffers):
     camera       (4,) float64: focal length and principal point (x, y) in pixels, edges of the unit cube a world unit
     offset       (3,) float32: the unit cube's position of a world point is point * scale + offset
     jitter       width in pixels of the square around a pixel's middle in which its rays lie
+    reach        (V*H*W,) float16: how far from the camera, in the unit cube's edges, a pixel's rays need samples, as
+                 they were last seen to; OPEN where that is not known, or where they see the background
     Raises UserError if the pixels are too many to be numbered in 32 bits.
     """
 
@@ -181,11 +188,13 @@ class TrainingViews(Buffers):
         self.rgba, self.pose = empty(*shape, dtype=torch.uint8), empty(views, 3, 4, dtype=torch.float32)
         self.pixels = empty(views * height * width, dtype=torch.int32)
         self.pixel_count = empty(1, dtype=torch.int32)
+        self.reach = empty(views * height * width, dtype=torch.float16)
         self.camera, self.offset = empty(4, dtype=torch.float64), empty(3, dtype=torch.float32)
 
     def load(self, images, placement):
         """Takes PosedImages of this shape, and where they are (ngp.placement.Placement)."""
         self.rgba.copy_(torch.as_tensor(images.rgba))
+        self.reach.fill_(OPEN)
         self.pose.copy_(torch.as_tensor(images.pose))
         self.pixels[: len(placement.pixels)] = placement.pixels.to(self.pixels)
         self.pixel_count.fill_(len(placement.pixels))

@@ -71,6 +71,7 @@ def _bounds(run):
         "count": (0, math.inf),
         "occupied": (0, 1),
         "density": (0, math.inf),
+        "reach": (0, math.inf),
         "table_second": (0, math.inf),
         "weights_second": (0, math.inf),
     }

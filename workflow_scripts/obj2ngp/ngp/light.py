@@ -71,16 +71,16 @@ def shown_with_slopes(color, opacity, background):
     return pixel, slope / pixel_slope, d_opacity
 
 
-def ray_gradients(rays, huber, distortion):
+def ray_gradients(rays, whole, huber, distortion):
     """Writes rays.loss; returns the gradients, of what Backend.composite_loss names, at the rays in use.
 
+    `whole` (N,) tells which of the pixels in use have a loss.
     They are the derivatives by the rays' colours over black (R,3), their opacities (R,), and their distortions (R,).
     """
     active, n = int(rays.active), rays.supersampling**2
     color, opacity, background, target = _of_pixels(rays)
     pixel, color_slope, opacity_slope = shown_with_slopes(color, opacity, background)
     residual = pixel - target[:, 0]
-    whole = (rays.count[:active].view(-1, n) >= 0).all(1)  # a pixel that lacks a ray has no loss
     size = residual.abs()
     loss = torch.where(size < huber, 0.5 * size * size / huber, size - 0.5 * huber).mean(1) * whole
     rays.loss[:active], rays.loss[active:] = loss.repeat_interleave(n), 0

@@ -23,7 +23,7 @@ from .module import FieldModule
 from .networks import encoding_of, head_of
 from .rendering import Renderer
 
-TYPES = {np.dtype(np.float32): "F32", np.dtype(np.int32): "I32", np.dtype(np.uint8): "U8"}  # in the file's words
+TYPES = {np.dtype(name): word for name, word in zip(("f4", "f2", "i4", "u1"), ("F32", "F16", "I32", "U8"))}  # a file's
 CONTENT = mapping({"config": mapping({}), **PLACE, "occupancy_shape": numbers(3, whole(1, 512))})
 
 

@@ -14,6 +14,7 @@ from obj2ngp.common.files import atomic_path, printable, set_aside
 from obj2ngp.common.memory import require_memory
 from obj2ngp.common.settings import read_mapping
 from obj2ngp.common.tables import write_table
+from obj2ngp.views.pictures import pixel_width
 from obj2ngp.views.reading import read_images
 
 from . import backends
@@ -110,7 +111,7 @@ def train_object(name, renders, settings, backend_name, model, log):
     source = renders / "transforms_train.json"
     images = read_images(source)
     height, width = images.rgba.shape[1:3]
-    config = resolve(chosen, backend.NAME, len(images), max(width, height))
+    config = resolve(chosen, backend.NAME, len(images), max(width, height), pixel_width(images.rgba))
     print(
         "backend {}: {}, {} views of {}x{}, {} steps".format(
             backend.NAME, backend.describe(), len(images), width, height, config.steps

@@ -57,6 +57,7 @@ class TrainingRun:
             "density": space.grid.density,
             "occupied": space.grid.occupied,
             "seen": space.grid.seen,
+            "reach": space.views.reach,
             "cursor": space.grid.cursor,
             "step": space.clock.step,
             "active": space.rays.active,

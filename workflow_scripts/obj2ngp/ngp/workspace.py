@@ -63,7 +63,7 @@ class Workspace:
         backend.encode(samples)
         backend.evaluate(rays, samples, step_size)
         backend.composite_loss(rays, samples, step_size, self.config.huber, self.config.distortion)
-        backend.mark_seen(rays, samples, self.grid, self.clock, step_size)
+        backend.mark_seen(self.views, rays, samples, self.grid, self.clock, step_size)
         backend.evaluate_backward(rays, samples)
         backend.encode_backward(samples)
         backend.optimise(self.moments, self.clock, self.config)

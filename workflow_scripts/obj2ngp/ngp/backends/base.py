@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import torch
 
+from ..buffers import OPEN
 from ..depth import median_distance
 
 # Streams of random numbers: the fourth word that is hashed.
 STREAM_PIXEL, STREAM_BACKGROUND, STREAM_CELL = 0, 1, 2
 
 SEEN_DEPTH = 2  # cells behind a ray's end that still count as seen, so that surfaces can move inwards
+FAINT = 0.01  # gradients weaker than this share of what a ray that is all wrong pulls with are drawn by lot
+COLOR_PULL = 0.25  # how much of d_rgb passes the sigmoid, at most
+ROULETTE = 4099.0  # what rays.jitter is stretched by, modulo 1, for offsets that have nothing to do with it
 MIN_TRANSMITTANCE = 1e-4  # a ray ends where less light than this is left
 MIN_RAYS = 64  # a step draws no fewer
 RAYS_PER_SAMPLE_START = 1 / 32  # before the first step tells how many samples a ray takes
@@ -55,7 +59,7 @@ class Backend:
 
     def __init__(self, field, capacity, training=True):
         """Allocates the scratch buffers. Raises BackendError for a network that the backend cannot run."""
-        self.field = field
+        self.field, self.faint = field, FAINT
 
     def capture(self, stages):
         """A function with the effect of `stages` (a function without arguments), made cheap to repeat."""
@@ -63,6 +67,9 @@ class Backend:
 
     def draw_rays(self, views, rays, samples, clock):
         """Draws the rays of a step: rays.active by `rays_to_draw`; origin, direction, background, target, jitter.
+
+        Also rays.pixel, and rays.far: what views.reach has for that pixel, since nothing is worth sampling behind the
+        surface that was there when the pixel was last drawn.
 
         With E = rays.supersampling, ray e = E r + c (r, c < E) of a random pixel passes through the point
 
@@ -76,7 +83,10 @@ class Backend:
         raise NotImplementedError
 
     def march(self, rays, grid, samples, step_size):
-        """Places samples in occupied cells: samples.position, t, ray, count; rays.first and count of all R rays."""
+        """Places samples in occupied cells, up to rays.far: samples.position, t, ray, count; rays.first and count.
+
+        The two latter are written for all R rays.
+        """
         raise NotImplementedError
 
     def encode(self, samples):
@@ -114,15 +124,27 @@ class Backend:
 
             sum_jk w_j w_k |t_j - t_k| + step_size / 3 sum_k w_k^2
 
-        how far the weights w of its samples lie apart (Barron et al. 2022, equation 15). Rays of a pixel that lacks a
-        ray count in neither.
+        how far the weights w of its samples lie apart (Barron et al. 2022, equation 15). Rays of a pixel count in
+        neither if it lacks one, or if one that light passes ended at its rays.far: its surface has moved.
 
-        From here on samples.alive lists the samples with a gradient: at least those that light reaches.
+        From here on samples.alive lists the samples with a gradient; all of them where leaving some out saves nothing.
+        Of those that light reaches, each whose pull
+
+            g = |d_density| density + COLOR_PULL times the sum over the channels of |d_rgb|
+
+        is below FAINT, in units of LOSS_SCALE / (3 rays.active), is kept with probability g / FAINT, and its gradient
+        divided by that, so that the sum over all stays what it is in expectation (Russian roulette, Arvo & Kirk 1990).
+        Along a ray the samples are drawn systematically: where the sum of probabilities up to a sample, and from an
+        offset that rays.jitter * ROULETTE modulo 1 gives, passes a whole number.
         """
         raise NotImplementedError
 
-    def mark_seen(self, rays, samples, grid, clock, step_size):
-        """Notes the step in grid.seen for the cells of samples that light reaches, and SEEN_DEPTH cells behind."""
+    def mark_seen(self, views, rays, samples, grid, clock, step_size):
+        """Notes the step in grid.seen for the cells of samples that light reaches, and SEEN_DEPTH cells behind.
+
+        views.reach becomes, for each pixel in use, the distance of the last sample of its rays that light reaches, and
+        these SEEN_DEPTH cells and a march step behind; OPEN if light passes one of the rays.
+        """
         raise NotImplementedError
 
     def evaluate_backward(self, rays, samples):
@@ -190,3 +212,18 @@ def keep_dense_cells(grid, clock, step_size):
     dense = density >= min(grid.config.threshold / step_size, MEAN_SLACK * float(density.mean()))
     keep = dense & (grid.seen[index] >= step - grid.config.memory)
     grid.occupied[index] = (keep if bool(keep.any()) else dense).to(dtype=grid.occupied.dtype)
+
+
+def whole_pixels(rays):
+    """(N,) mask of the pixels in use that have a loss, see Backend.composite_loss."""
+    active = int(rays.active)
+    cut = (rays.far[:active] < OPEN) & (rays.transmittance[:active] >= MIN_TRANSMITTANCE)
+    return ((rays.count[:active] >= 0) & ~cut).view(-1, rays.supersampling**2).all(1)
+
+
+def note_reach(views, rays, last, grid, step_size):
+    """Writes views.reach, see Backend.mark_seen; `last` (A,) is the t of the last lit sample of the rays in use."""
+    ends = rays.transmittance[: len(last)] < MIN_TRANSMITTANCE
+    reach = torch.where(ends, last + SEEN_DEPTH / grid.resolution + step_size, torch.full_like(last, OPEN))
+    pixel = rays.pixel[: len(last) : rays.supersampling**2].long()
+    views.reach[pixel] = reach.view(len(pixel), -1).max(1).values.to(views.reach)

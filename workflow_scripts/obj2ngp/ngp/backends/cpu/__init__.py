@@ -60,9 +60,10 @@ class Backend(base.Backend):
 
     def composite_loss(self, rays, samples, step_size, huber, distortion):
         compositing.composite_loss(rays, samples, step_size, huber, distortion)
+        compositing.draw_lots(rays, samples, self.faint, self.activations.row)
 
-    def mark_seen(self, rays, samples, grid, clock, step_size):
-        occupancy.mark_seen(rays, samples, grid, clock, step_size)
+    def mark_seen(self, views, rays, samples, grid, clock, step_size):
+        occupancy.mark_seen(views, rays, samples, grid, clock, step_size)
 
     def evaluate_backward(self, rays, samples):
         mlp.evaluate_backward(self.field, samples, self.activations)

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from ...light import ray_gradients
-from ..base import MIN_TRANSMITTANCE
+from ..base import COLOR_PULL, MIN_TRANSMITTANCE, ROULETTE, whole_pixels
 from .compiling import jit
 from .threads import share_out
 
@@ -135,11 +135,55 @@ def loss_gradient_kernel(
             d_density[s] = step_size * total
 
 
+@jit
+def draw_lots_kernel(alive, ray, jitter, density, full_pull, faint, d_density, d_rgb, row):
+    """Keeps samples by lot, as Backend.composite_loss says: those at the head of `alive`; returns how many.
+
+    Before, sample alive[j] has row j of the activations; after, it has row[j].
+    """
+    kept, last, lot = 0, -1, 0.0
+    for j in range(len(alive)):
+        s = alive[j]
+        if ray[s] != last:
+            last = ray[s]
+            lot = jitter[last] * ROULETTE % 1
+        pull = abs(d_density[s]) * density[s]
+        for a in range(3):
+            pull += COLOR_PULL * abs(d_rgb[s, a])
+        if pull < faint * full_pull:
+            chance = pull / (faint * full_pull)
+            lot += chance
+            if lot < 1:
+                continue
+            lot -= 1
+            d_density[s] /= chance
+            for a in range(3):
+                d_rgb[s, a] /= chance
+        alive[kept], row[kept] = s, j
+        kept += 1
+    return kept
+
+
+def draw_lots(rays, samples, faint, row):
+    """Thins samples.alive out; `row` (S,) int32 receives where each had its place."""
+    samples.alive_count[0] = draw_lots_kernel(
+        alive=samples.alive[: int(samples.alive_count)].numpy(),
+        ray=samples.ray.numpy(),
+        jitter=rays.jitter.numpy(),
+        density=samples.density.numpy(),
+        full_pull=1 / (3 * max(1, int(rays.active))),
+        faint=faint,
+        d_density=samples.d_density.numpy(),
+        d_rgb=samples.d_rgb.numpy(),
+        row=row.numpy(),
+    )
+
+
 def composite_loss(rays, samples, step_size, huber, distortion):
-    """See Backend.composite_loss."""
+    """Writes what Backend.composite_loss names, before lots are drawn."""
     composite(rays, samples, step_size)
     active = int(rays.active)
-    d_color, d_opacity, d_distortion = ray_gradients(rays, huber, distortion)
+    d_color, d_opacity, d_distortion = ray_gradients(rays, whole_pixels(rays), huber, distortion)
     arrays = dict(
         first=rays.first.numpy(),
         count=rays.count.numpy(),

@@ -87,6 +87,7 @@ class Activations:
         self.color_input = torch.empty(capacity, field.color_shapes[0][0])
         self.color_outputs = rows(field.color_shapes)
         if training:
+            self.row = torch.empty(capacity, dtype=torch.int32)  # of the colours of sample alive[j]
             self.weight_gradients = torch.empty(-(-capacity // PART), len(field.weights))  # a row for each part
 
 
@@ -126,12 +127,12 @@ def evaluate_backward(field, samples, activations):
     geometry, total = field.network.geometry_features, int(samples.alive_count)
 
     def part(begin, end):
-        index = samples.alive[begin:end].long()
+        index, row = samples.alive[begin:end].long(), activations.row[begin:end].long()
         gradient = activations.weight_gradients[begin // PART].zero_()
         d_density, d_color = field.matrices(gradient)
-        outputs = [out[begin:end] for out in activations.color_outputs]
+        outputs = [out[row] for out in activations.color_outputs]
         d_out = samples.d_rgb[index] * (outputs[-1] * (1 - outputs[-1]))
-        d_raw = run_backward(activations.color_input[begin:end], color, outputs, d_out, d_color)[:, :geometry]
+        d_raw = run_backward(activations.color_input[row], color, outputs, d_out, d_color)[:, :geometry]
         d_raw = d_raw.contiguous()
         d_raw[:, 0] += samples.d_density[index] * samples.density[index]
         # The hidden layers of the terminated samples are in the way: those of the others are done again.

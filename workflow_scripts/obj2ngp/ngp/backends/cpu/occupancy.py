@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from ..base import MIN_TRANSMITTANCE, SEEN_DEPTH, STREAM_CELL, keep_dense_cells
+from ..base import MIN_TRANSMITTANCE, SEEN_DEPTH, STREAM_CELL, keep_dense_cells, note_reach
 from .compiling import jit
 from .hashing import pcg4d, unit
 from .threads import share_out
@@ -13,10 +13,10 @@ RAYS, CELLS = 1024, 2048  # of a part
 
 
 @jit
-def mark_seen_kernel(begin, end, first, count, density, position, step_size, depth, resolution, step, seen):
+def mark_seen_kernel(begin, end, first, count, density, position, t, step_size, depth, resolution, step, seen, last):
     """Notes `step` in the cells of each ray's samples up to `depth` samples behind its termination.
 
-    Rays that share a cell write the same number.
+    Rays that share a cell write the same number. `last` (R,) becomes the t of the sample that terminates the ray.
     """
     threshold = -math.log(MIN_TRANSMITTANCE)
     for i in range(begin, end):
@@ -28,25 +28,31 @@ def mark_seen_kernel(begin, end, first, count, density, position, step_size, dep
             seen[flat] = step
             thickness += density[s] * step_size
             if thickness > threshold:
+                if left == depth:
+                    last[i] = t[s]
                 left -= 1
                 if left < 0:
                     break
 
 
-def mark_seen(rays, samples, grid, clock, step_size):
+def mark_seen(views, rays, samples, grid, clock, step_size):
     """See Backend.mark_seen."""
+    last = torch.zeros(int(rays.active))
     arrays = dict(
         first=rays.first.numpy(),
         count=rays.count.numpy(),
         density=samples.density.numpy(),
         position=samples.position.numpy(),
+        t=samples.t.numpy(),
         step_size=step_size,
         depth=math.ceil(SEEN_DEPTH / grid.resolution / step_size),
         resolution=grid.resolution,
         step=int(clock.step),
         seen=grid.seen.numpy(),
+        last=last.numpy(),
     )
     share_out(lambda begin, end: mark_seen_kernel(begin=begin, end=end, **arrays), int(rays.active), RAYS)
+    note_reach(views, rays, last, grid, step_size)
 
 
 @jit

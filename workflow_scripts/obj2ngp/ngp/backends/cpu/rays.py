@@ -38,6 +38,7 @@ def draw_rays_kernel(
     background,
     target,
     jitter,
+    ray_pixel,
     edge,
 ):
     height, width = rgba.shape[1], rgba.shape[2]
@@ -59,6 +60,7 @@ def draw_rays_kernel(
             origin[i, a] = pose[view, a, 3] * scale + shift[a]
             target[i, a] = rgba[view, row, column, a] / np.float32(255.0) * alpha + background[i, a] * (1 - alpha)
         jitter[i] = (part / (edge * edge) + unit(jt)) % 1
+        ray_pixel[i] = pixel
 
 
 def draw_rays(views, rays, samples, clock):
@@ -83,9 +85,11 @@ def draw_rays(views, rays, samples, clock):
         background=rays.background.numpy(),
         target=rays.target.numpy(),
         jitter=rays.jitter.numpy(),
+        ray_pixel=rays.pixel.numpy(),
         edge=rays.supersampling,
     )
     share_out(lambda begin, end: draw_rays_kernel(begin=begin, end=end, **arrays), active, PART)
+    rays.far[:active] = views.reach[rays.pixel[:active].long()].float()
 
 
 @jit
@@ -151,15 +155,16 @@ def exit_after(place, low, rate, edge):
 
 
 @jit
-def count_samples_kernel(begin, end, origin, direction, jitter, occupied, blocks, resolution, step_size, count):
+def count_samples_kernel(begin, end, origin, direction, jitter, far, occupied, blocks, resolution, step_size, count):
     for i in range(begin, end):
-        near, far = cube_interval(origin, direction, i)
+        near, leaves = cube_interval(origin, direction, i)
+        limit = min(leaves, far[i])
         start = near + jitter[i] * step_size
         count[i] = 0
-        k = next_sample(origin, direction, i, 0, start, far, step_size, occupied, blocks, resolution)
+        k = next_sample(origin, direction, i, 0, start, limit, step_size, occupied, blocks, resolution)
         while k >= 0:
             count[i] += 1
-            k = next_sample(origin, direction, i, k + 1, start, far, step_size, occupied, blocks, resolution)
+            k = next_sample(origin, direction, i, k + 1, start, limit, step_size, occupied, blocks, resolution)
 
 
 @jit
@@ -176,15 +181,16 @@ def place_samples_kernel(active, first, count, capacity):
 
 @jit
 def write_samples_kernel(
-    begin, end, origin, direction, jitter, occupied, blocks, resolution, step_size, first, count, position, t, ray
+    begin, end, origin, direction, jitter, far, occupied, blocks, resolution, step_size, first, count, position, t, ray
 ):
     for i in range(begin, end):
         if count[i] > 0:
-            near, far = cube_interval(origin, direction, i)
+            near, leaves = cube_interval(origin, direction, i)
+            limit = min(leaves, far[i])
             start = near + jitter[i] * step_size
             k = -1
             for s in range(first[i], first[i] + count[i]):
-                k = next_sample(origin, direction, i, k + 1, start, far, step_size, occupied, blocks, resolution)
+                k = next_sample(origin, direction, i, k + 1, start, limit, step_size, occupied, blocks, resolution)
                 t[s], ray[s] = start + k * step_size, i
                 for a in range(3):
                     position[s, a] = min(max(origin[i, a] + t[s] * direction[i, a], np.float32(0.0)), np.float32(1.0))
@@ -198,6 +204,7 @@ def march(rays, grid, samples, step_size):
         origin=rays.origin.numpy(),
         direction=rays.direction.numpy(),
         jitter=rays.jitter.numpy(),
+        far=rays.far.numpy(),
         count=count,
         **cells_of(grid, step_size),
     )

@@ -18,7 +18,7 @@ from triton.runtime.errors import OutOfResources
 
 from ...buffers import empty_encodings
 from .. import base
-from . import adam, compositing, encoding, mlp, occupancy, wide
+from . import adam, compositing, encoding, loss, mlp, occupancy, wide
 from . import rays as ray_kernels
 
 INTERPRETED = triton.knobs.runtime.interpret
@@ -106,11 +106,11 @@ class Backend(base.Backend):
         compositing.composite(rays, samples, step_size, self.processors)
 
     def composite_loss(self, rays, samples, step_size, huber, distortion):
-        scale, processors = self.LOSS_SCALE, self.processors
-        compositing.composite_loss(rays, samples, step_size, huber, distortion, scale, processors)
+        numbers = huber, distortion, self.faint, self.LOSS_SCALE
+        loss.composite_loss(rays, samples, step_size, *numbers, self.processors)
 
-    def mark_seen(self, rays, samples, grid, clock, step_size):
-        occupancy.mark_seen(rays, samples, grid, clock, step_size, self.processors)
+    def mark_seen(self, views, rays, samples, grid, clock, step_size):
+        occupancy.mark_seen(views, rays, samples, grid, clock, step_size, self.processors)
 
     def evaluate_backward(self, rays, samples):
         if self.fused:

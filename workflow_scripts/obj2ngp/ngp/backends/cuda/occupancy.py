@@ -10,7 +10,8 @@ import triton
 import triton.language as tl
 
 from ..base import MEAN_SLACK, SEEN_DEPTH, STREAM_CELL
-from .compositing import TRACE_RAYS, TRACE_STEPS, load_rays, load_samples
+from .compositing import MIN_TRANSMITTANCE, OPEN, TRACE_RAYS, TRACE_STEPS, load_rays, load_samples
+from .loss import pixel_max
 from .rays import grid_cell, hashed_words, load_vector, programs_of_rays, store_vector, unit
 
 CELL, SLACK = tl.constexpr(STREAM_CELL), tl.constexpr(MEAN_SLACK)
@@ -25,19 +26,29 @@ def mark_seen_kernel(
     count_ptr,
     density_ptr,
     position_ptr,
+    t_ptr,
+    transmittance_ptr,
+    ray_pixel_ptr,
     step_ptr,
     seen_ptr,
+    reach_ptr,
     step_size,
     behind,
+    margin,
     resolution,
+    PIXEL_RAYS: tl.constexpr,
     RAYS: tl.constexpr,
     STEPS: tl.constexpr,
 ):
-    """Notes the step in the cells of the samples that light reaches, and of the next `behind` of each ray."""
+    """Notes the step in the cells of the samples that light reaches, and of the next `behind` of each ray.
+
+    A pixel's reach (V*H*W,) becomes the t of its last sample that light reaches, and `margin`; see Backend.mark_seen.
+    """
     active, step = tl.load(active_ptr), tl.load(step_ptr)
     for block in range(tl.program_id(0), tl.cdiv(active, RAYS), tl.num_programs(0)):
         i, mask, first, count, placed = load_rays(block, active, first_ptr, count_ptr, RAYS)
         passed, dark_count = tl.zeros((RAYS,), tl.float32), tl.zeros((RAYS,), tl.int32)
+        last = tl.zeros((RAYS,), tl.float32)
         for done in range(0, tl.max(count, 0), STEPS):
             sample, exists, lit, thickness, before = load_samples(
                 density_ptr, first, count, done, passed, step_size, STEPS
@@ -46,22 +57,33 @@ def mark_seen_kernel(
             near = exists & (dark_count[:, None] + tl.cumsum(dark, 1) <= behind)
             x, y, z = load_vector(position_ptr, sample, near)
             tl.store(seen_ptr + grid_cell(x, y, z, resolution), step, mask=near)
+            last = tl.maximum(last, tl.max(tl.load(t_ptr + sample, mask=lit, other=0.0), 1))
             dark_count += tl.sum(dark, 1)
             passed += tl.sum(thickness, 1)
+        left = tl.load(transmittance_ptr + i, mask=mask, other=1.0)
+        reach = tl.where(placed & (left < MIN_TRANSMITTANCE), last + margin, OPEN)
+        tl.store(reach_ptr + tl.load(ray_pixel_ptr + i, mask=mask, other=0), pixel_max(reach, PIXEL_RAYS), mask=mask)
 
 
-def mark_seen(rays, samples, grid, clock, step_size, processors):
+def mark_seen(views, rays, samples, grid, clock, step_size, processors):
     """See Backend.mark_seen."""
+    depth = SEEN_DEPTH / grid.resolution
     mark_seen_kernel[programs_of_rays(rays, TRACE_RAYS, processors)](
         active_ptr=rays.active,
         first_ptr=rays.first,
         count_ptr=rays.count,
         density_ptr=samples.density,
         position_ptr=samples.position,
+        t_ptr=samples.t,
+        transmittance_ptr=rays.transmittance,
+        ray_pixel_ptr=rays.pixel,
         step_ptr=clock.step,
         seen_ptr=grid.seen,
+        reach_ptr=views.reach,
         step_size=step_size,
-        behind=math.ceil(SEEN_DEPTH / grid.resolution / step_size),
+        behind=math.ceil(depth / step_size),
+        margin=depth + step_size,
+        PIXEL_RAYS=rays.supersampling**2,
         resolution=grid.resolution,
         RAYS=TRACE_RAYS,
         STEPS=TRACE_STEPS,

@@ -16,7 +16,7 @@ FAR = tl.constexpr(1e9)
 
 DRAW_BLOCK = 256  # rays of a drawing program
 MARCH_RAYS, MARCH_STEPS = 4, 64  # tile of rays and steps of a marching program
-RAY_PROGRAMS = 8  # programs a multiprocessor that share out the rays
+RAY_PROGRAMS = 16  # programs a multiprocessor that share out the rays
 
 
 @triton.jit
@@ -102,6 +102,9 @@ def draw_rays_kernel(
     background_ptr,
     target_ptr,
     jitter_ptr,
+    reach_ptr,
+    ray_pixel_ptr,
+    far_ptr,
     EDGE: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -125,6 +128,8 @@ def draw_rays_kernel(
     norm = 1.0 / tl.sqrt(x * x + y * y + 1.0)
     color_ptr = rgba_ptr + pixel.to(tl.int64) * 4  # of more than 2^29 pixels, 32 bits number only the pixels
     alpha = tl.load(color_ptr + 3, mask=mask, other=0).to(tl.float32) / 255.0
+    tl.store(ray_pixel_ptr + i, pixel, mask=mask)
+    tl.store(far_ptr + i, tl.load(reach_ptr + pixel, mask=mask, other=0.0), mask=mask)
     tl.store(jitter_ptr + i, fraction(part / (EDGE * EDGE) + unit(jitter_word)), mask=mask)
     for axis in tl.static_range(3):
         rotation = pose_ptr + view * 12 + axis * 4
@@ -165,6 +170,9 @@ def draw_rays(views, rays, samples, clock):
         background_ptr=rays.background,
         target_ptr=rays.target,
         jitter_ptr=rays.jitter,
+        reach_ptr=views.reach,
+        ray_pixel_ptr=rays.pixel,
+        far_ptr=rays.far,
         EDGE=rays.supersampling,
         BLOCK=DRAW_BLOCK,
     )
@@ -203,6 +211,7 @@ def march_kernel(
     origin_ptr,
     direction_ptr,
     jitter_ptr,
+    far_ptr,
     occupied_ptr,
     resolution,
     step_size,
@@ -234,7 +243,8 @@ def march_kernel(
             near_y, far_y = slab(oy, dy)
             near_z, far_z = slab(oz, dz)
             near = tl.maximum(tl.maximum(near_x, near_y), tl.maximum(near_z, 0.0))
-            far = tl.where(active, tl.minimum(tl.minimum(far_x, far_y), far_z), -FAR)
+            far = tl.minimum(tl.minimum(far_x, far_y), far_z)
+            far = tl.minimum(far, tl.load(far_ptr + i, mask=active, other=-FAR))
             start = near + tl.load(jitter_ptr + i, mask=active, other=0.0) * step_size
             steps = tl.max(tl.ceil(tl.maximum(far - start, 0.0) / step_size), 0).to(tl.int32)
             for step in range(0, steps, STEPS):
@@ -275,6 +285,7 @@ def march(rays, grid, samples, step_size, processors):
         origin_ptr=rays.origin,
         direction_ptr=rays.direction,
         jitter_ptr=rays.jitter,
+        far_ptr=rays.far,
         occupied_ptr=grid.occupied,
         resolution=grid.resolution,
         step_size=step_size,

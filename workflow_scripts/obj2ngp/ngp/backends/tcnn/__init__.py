@@ -86,8 +86,8 @@ class Backend(base.Backend):
         samples.alive.copy_(self.every_sample)
         samples.alive_count.copy_(samples.count.clamp(max=samples.capacity))
 
-    def mark_seen(self, rays, samples, grid, clock, step_size):
-        ray_stages.mark_seen(rays, samples, grid, clock, step_size)
+    def mark_seen(self, views, rays, samples, grid, clock, step_size):
+        ray_stages.mark_seen(views, rays, samples, grid, clock, step_size)
 
     def evaluate_backward(self, rays, samples):
         self.networks.evaluate_backward(samples)

@@ -14,7 +14,15 @@ from torch_scatter import segment_csr
 
 from ...light import ray_gradients
 from .. import BackendError
-from ..base import MIN_TRANSMITTANCE, SEEN_DEPTH, STREAM_BACKGROUND, STREAM_PIXEL, rays_to_draw
+from ..base import (
+    MIN_TRANSMITTANCE,
+    SEEN_DEPTH,
+    STREAM_BACKGROUND,
+    STREAM_PIXEL,
+    note_reach,
+    rays_to_draw,
+    whole_pixels,
+)
 from .hashing import pcg4d, unit
 
 # vren allots `max_samples` samples of 32 bytes for each ray of a call.
@@ -60,6 +68,7 @@ def draw_rays(views, rays, samples, clock):
     rays.background[:active] = background
     rays.target[:active] = rgba[:, :3] * rgba[:, 3:] + background * (1 - rgba[:, 3:])
     rays.jitter[:active] = ((index % edge**2) / edge**2 + unit(shift_t)) % 1
+    rays.pixel[:active], rays.far[:active] = pixel.int(), views.reach[pixel].float()
 
 
 def march(rays, grid, samples, step_size):
@@ -75,6 +84,7 @@ def march(rays, grid, samples, step_size):
         part = slice(begin, min(begin + rays_per_call, active))
         origin, direction = rays.origin[part] - 0.5, rays.direction[part]
         _, hits, _ = vren.ray_aabb_intersect(origin, direction, center, half, 1)
+        hits[:, 0, 1] = torch.min(hits[:, 0, 1], rays.far[part])
         rays_a, position, _, _, t, counter = vren.raymarching_train(
             origin, direction, hits.view(-1, 2), bits, 1, 0.5, 0.0, rays.jitter[part], grid.resolution, max_samples
         )
@@ -156,7 +166,7 @@ def distortion_slopes(weight, t, rays_a, step_size):
 def composite_loss(rays, samples, step_size, huber, distortion, loss_scale):
     """See Backend.composite_loss."""
     (density, sample_rgb, delta, t, rays_a), (opacity, depth, rgb, weight) = _composite(rays, samples, step_size)
-    gradients, active = ray_gradients(rays, huber, distortion), int(rays.active)
+    gradients, active = ray_gradients(rays, whole_pixels(rays), huber, distortion), int(rays.active)
     d_color, d_opacity, d_distortion = (
         torch.cat([loss_scale * part, part.new_zeros((rays.capacity - active,) + part.shape[1:])]) for part in gradients
     )
@@ -184,7 +194,7 @@ def composite_loss(rays, samples, step_size, huber, distortion, loss_scale):
     samples.d_rgb.copy_(d_rgb)
 
 
-def mark_seen(rays, samples, grid, clock, step_size):
+def mark_seen(views, rays, samples, grid, clock, step_size):
     """See Backend.mark_seen."""
     n = max(1, samples.used())
     count, first, ray = rays.count.clamp(min=0).long(), rays.first.long(), samples.ray[:n].long()
@@ -203,3 +213,6 @@ def mark_seen(rays, samples, grid, clock, step_size):
     seen = (place < count[ray]) & (place <= reached[ray] + behind)
     x, y, z = (samples.position[:n][seen] * grid.resolution).long().clamp(max=grid.resolution - 1).unbind(1)
     grid.seen[(x * grid.resolution + y) * grid.resolution + z] = clock.step
+    active = int(rays.active)
+    last = (first + reached - 1)[:active].clamp(0, n - 1)
+    note_reach(views, rays, samples.t[last], grid, step_size)
