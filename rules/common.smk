@@ -239,8 +239,9 @@ def needed(name, what):
     """The resource `what` (mem_mb, runtime) that the settings of the rule `name` need; it grows likewise."""
 
     def amount(wildcards, threads, attempt):
-        on_gpu, split = gpus(wildcards) > 0, wildcards.get("split")
-        need = SETTINGS.need(name, wildcards.object, on_gpu, threads, split)
+        on_gpu = gpus(wildcards) > 0
+        part = wildcards.get("split", wildcards.get("format"))
+        need = SETTINGS.need(name, wildcards.object, on_gpu, threads, part)
         return getattr(need, what) * attempt
 
     return amount

@@ -14,8 +14,8 @@ rule export:
     threads: 2
     resources:
         gpu=lambda wildcards: int(FORMATS[wildcards.format].gpu and gpus(wildcards)),
-        mem_mb=growing(4000),
-        runtime=growing(20),
+        mem_mb=needed("export", "mem_mb"),
+        runtime=needed("export", "runtime"),
     params:
         settings=settings("export"),
         method=lambda wildcards: FORMATS[wildcards.format].method,

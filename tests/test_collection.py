@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 import json
+import os
 import re
 import shutil
 import tarfile
@@ -45,6 +46,17 @@ def examples(shard):
         members = [(re.fullmatch(r"([^.]+)\.(.+)", member.name).groups(), member) for member in file]
         for key, group in itertools.groupby(members, lambda entry: entry[0][0]):
             yield key, {extension: file.extractfile(member).read() for (_, extension), member in group}
+
+
+@pytest.mark.parametrize("name", ["lamp.json", "lamp.safetensors", "lamp.more"])
+def test_a_fifo_among_the_files_is_refused_and_not_waited_for(results, tmp_path, name):
+    shutil.copytree(results / "lamp", tmp_path / "lamp")
+    (tmp_path / "objects.tsv").write_text("object\tresults\nlamp\texport/weights\n")
+    path = tmp_path / "lamp/export/weights" / name
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    with pytest.raises(UserError, match=f"{name}: not a regular file"):
+        write_collection(tmp_path, tmp_path / "objects.tsv", tmp_path / "collection")
 
 
 def test_shards_and_index(results, tmp_path):

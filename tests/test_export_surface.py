@@ -154,6 +154,15 @@ def test_a_volume_has_its_density_and_place(results, tmp_path):
     assert np.allclose(corners @ matrix[:3, :3].T + matrix[:3, 3], in_source(WORLD))
 
 
+@pytest.mark.parametrize("writer, settings", [(mesh, MeshSettings), (points, PointsSettings), (volume, VolumeSettings)])
+def test_what_needs_more_memory_than_there_is_is_refused_with_the_figure(
+    results, tmp_path, monkeypatch, writer, settings
+):
+    monkeypatch.setattr("obj2ngp.common.memory.memory_limit", lambda: 10**9)
+    with pytest.raises(UserError, match=r"512x512x512 points: \d.\d GB of memory needed, 1.0 GB are there"):
+        writer.write(source_of(results, settings(resolution=512)), tmp_path)
+
+
 def test_views_from_elsewhere_keep_their_world(results, tmp_path):
     record = results / "renders" / "train" / "record.json"
     content = record.read_text()

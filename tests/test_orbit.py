@@ -13,7 +13,7 @@ from PIL import Image
 from obj2ngp.common.files import UserError
 from obj2ngp.common.settings import from_mapping
 from obj2ngp.ngp.settings import OrbitSettings
-from obj2ngp.ngp.turntable import orbit_poses, render_orbit
+from obj2ngp.ngp.turntable import orbit_poses, render_orbit, write_orbit
 from obj2ngp.ngp.video import FFMPEG, encode
 from obj2ngp.views.pictures import psnr
 
@@ -37,6 +37,13 @@ def test_cameras_stand_evenly_on_a_circle_and_look_at_its_middle(frames, elevati
     steps = np.linalg.norm(position - np.roll(position, 1, axis=0), axis=1)
     np.testing.assert_allclose(steps, steps[0])
     assert steps[0] > 1e-3
+
+
+def test_a_turntable_that_needs_more_memory_than_there_is_is_refused_with_the_figure(monkeypatch, tmp_path):
+    monkeypatch.setattr("obj2ngp.common.memory.memory_limit", lambda: 10**9)
+    words = "orbit.size: frames of 2048x2048: 2.5 GB of memory needed, 1.0 GB are there"
+    with pytest.raises(UserError, match=words):
+        write_orbit(None, "cpu", OrbitSettings(size=2048), *(tmp_path / name for name in "abc"))
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.25])

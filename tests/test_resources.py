@@ -7,11 +7,11 @@ from obj2ngp.workflow import resources
 from obj2ngp.workflow.configuration import Resolved
 
 
-def need(rule, backend="cpu", threads=2, **sections):
-    """The Need of `rule` (of the training views, for render) with the configuration `sections`."""
+def need(rule, backend="cpu", threads=2, part="train", **sections):
+    """The Need of `rule` (of a split, or a format) with the configuration `sections`."""
     resolved = Resolved(sections)
     config = resolved.train_config(backend)
-    return resources.need(rule, resolved.configuration, config, backend != "cpu", threads, "train")
+    return resources.need(rule, resolved.configuration, config, backend != "cpu", threads, part)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +88,28 @@ MORE = {
 @pytest.mark.parametrize("rule, what, sections", [(rule, *more) for rule, all_of in MORE.items() for more in all_of])
 def test_more_work_asks_for_more(rule, what, sections):
     assert getattr(need(rule, **sections), what) > getattr(need(rule), what)
+
+
+@pytest.mark.parametrize(
+    "format, settings, megabytes, seconds",
+    [
+        ("mesh", {"resolution": 256}, 1240, 63),
+        ("mesh", {"resolution": 32, "colors": "texture", "texture_size": 2048}, 1551, 29),
+        ("points", {"resolution": 64, "count": 2_000_000}, 1099, 20),
+        ("volume", {"resolution": 128}, 576, 6),
+    ],
+)
+def test_exports_ask_for_what_was_measured_and_for_more_where_more_is_wanted(format, settings, megabytes, seconds):
+    """Above what PyTorch needs, 540 MB; with an occupancy grid of 16 cells."""
+    grid = {"train": {"occupancy": {"resolution": 16}}}
+    least = {"export": {format: {"resolution": 16}}}
+    base = need("export", part=format, **grid, **least)
+    asked = need("export", part=format, **grid, export={format: settings})
+    assert asked.mem_mb - base.mem_mb >= megabytes - 540 - 200  # what is small is in the base
+    assert asked.runtime * 60 >= seconds
+    large = need("export", part=format, **grid, export={format: {**settings, "resolution": 512}})
+    assert large.mem_mb > base.mem_mb + 3000 and large.runtime > base.runtime
+    assert need("export", part="nsvf") == resources.Need(resources.EXPORT_MB, resources.EXPORT_MINUTES)
 
 
 def test_more_threads_ask_for_less_time():

@@ -9,12 +9,13 @@ or by whom it was made: the same files give the same shards, byte by byte.
 
 import hashlib
 import json
+import os
 import tarfile
 
 import pyarrow
 import pyarrow.parquet
 
-from obj2ngp.common.checks import checked, object_name, read_json
+from obj2ngp.common.checks import checked, object_name, open_file, read_json
 from obj2ngp.common.files import UserError, atomic_folder
 from obj2ngp.common.tables import read_table
 
@@ -49,8 +50,9 @@ def files_of(results, name):
 def add(shard, path):
     """Add the file `path` to the tar `shard` under its name alone."""
     member = tarfile.TarInfo(path.name)
-    member.size = path.stat().st_size
-    with open(path, "rb") as file:
+    with open_file(path) as file:
+        member.size = file.seek(0, os.SEEK_END)
+        file.seek(0)
         shard.addfile(member, file)
 
 

@@ -76,7 +76,7 @@ def baked(mesh, uv, size, color):
 def write(source, folder):
     """Write the mesh of a Source into `folder`, in each of the configured file types. Raises UserError."""
     settings, model = source.settings, source.model()
-    surface = simplified(field_surface(source, model, settings.resolution), settings.faces)
+    surface = simplified(field_surface(source, model), settings.faces)
     mesh = trimesh.Trimesh(surface.vertices, surface.faces, process=False)
     to_source = world_to_source(source.record())
 

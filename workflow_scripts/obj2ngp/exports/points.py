@@ -25,7 +25,7 @@ def write_ply(path, points, normals, colors):
 def write(source, folder):
     """Write the points of a Source into `folder`. Raises UserError."""
     settings, model = source.settings, source.model()
-    surface = field_surface(source, model, settings.resolution)
+    surface = field_surface(source, model)
     mesh = trimesh.Trimesh(surface.vertices, surface.faces, process=False)
     points, face = trimesh.sample.sample_surface(mesh, settings.count, seed=0)
     shares = trimesh.triangles.points_to_barycentric(mesh.triangles[face], points)

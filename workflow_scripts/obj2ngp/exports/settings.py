@@ -11,6 +11,11 @@ from obj2ngp.common.settings import AUTO, setting
 
 from .registry import FORMATS
 
+# Bytes of memory for each point of the lattice on which a surface is looked for, and of a volume; for each point of the
+# surface; and for each pixel of a texture. 256^3 points of a rough surface needed 0.65 GB, 2 million points 0.42 GB, a
+# texture of 2048x2048 0.83 GB.
+SURFACE_BYTES, VOLUME_BYTES, POINT_BYTES, TEXEL_BYTES = 45, 30, 230, 220
+
 
 @dataclass(frozen=True)
 class WeightsSettings:
@@ -41,6 +46,11 @@ class MeshSettings:
     resolution: int = _resolution()
     texture_size: int = setting(1024, "pixels along the texture's side", 16, 8192)
 
+    def parts(self, edge):
+        """(points of the lattice, other parts, bytes of memory) where that has `edge` points along an edge."""
+        texels = self.texture_size**2 if self.colors == "texture" else 0
+        return edge**3, texels, edge**3 * SURFACE_BYTES + texels * TEXEL_BYTES
+
 
 @dataclass(frozen=True)
 class PointsSettings:
@@ -49,12 +59,20 @@ class PointsSettings:
     count: int = setting(100_000, "how many", 1, 10**8)
     resolution: int = _resolution()
 
+    def parts(self, edge):
+        """As in MeshSettings."""
+        return edge**3, self.count, edge**3 * SURFACE_BYTES + self.count * POINT_BYTES
+
 
 @dataclass(frozen=True)
 class VolumeSettings:
     """Density and colour on a regular grid."""
 
     resolution: int = setting(128, "points along an edge, at least", 16, 512)
+
+    def parts(self, edge):
+        """As in MeshSettings."""
+        return edge**3, 0, edge**3 * VOLUME_BYTES
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from obj2ngp.common.checks import mapping, matrix, maybe, read_json
+from obj2ngp.common.memory import require_memory
 from obj2ngp.ngp import load_model
+from obj2ngp.ngp.config import lattice_resolution
 
 from .registry import MODEL
 
@@ -29,6 +31,13 @@ class Source:
     def model(self):
         """The trained Model. Raises ModelError."""
         return load_model(self.results / MODEL)
+
+    def lattice_of(self, model):
+        """Points along an edge of the lattice that the settings ask a Model for. Raises UserError if it has no room."""
+        edge = lattice_resolution(self.settings.resolution, model.config.occupancy.resolution)
+        *_, size = self.settings.parts(edge)
+        require_memory(size, f"export.{self.format}: these settings, with a lattice of {edge}x{edge}x{edge} points")
+        return edge
 
     def transforms(self, split):
         """The transforms file of a split's true views; it need not exist."""

@@ -12,12 +12,12 @@ IN_FRONT, BEHIND, SAMPLES = 1, 3, 12  # hundredths of the unit cube around a sur
 CHUNK = 1 << 16  # points whose colours are taken together
 
 
-def field_surface(source, model, resolution):
-    """The Surface (surface.extraction), in the world, of a Source's Model on a lattice of `resolution` points an edge.
+def field_surface(source, model):
+    """The Surface (surface.extraction), in the world, of a Source's Model, on the lattice that its settings ask for.
 
     Raises UserError where it has none.
     """
-    images = read_images(source.transforms("train"))
+    resolution, images = source.lattice_of(model), read_images(source.transforms("train"))
     surface = extract(density_lattice(Renderer(model), resolution), images)
     if surface:
         surface = drop_unseen(surface, images)

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from obj2ngp.ngp.lattice import lattice_points, lattice_resolution
+from obj2ngp.ngp.lattice import lattice_points
 
 from .coordinates import world_to_source
 from .surface_field import CHUNK, as_bytes
@@ -27,7 +27,7 @@ def write(source, folder):
     """
     model = source.model()
     grid = model.grid("cpu")
-    resolution = lattice_resolution(source.settings.resolution, grid.resolution)
+    resolution = source.lattice_of(model)
     matrix = grid_to_source(model, resolution, world_to_source(source.record()))
     density = np.zeros((resolution,) * 3, np.float32)
     rgb = np.zeros((resolution,) * 3 + (3,), np.uint8)

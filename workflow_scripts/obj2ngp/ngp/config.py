@@ -85,6 +85,14 @@ class OccupancyConfig:
     threshold: float = _auto(0.01, "optical thickness of one march step above which a cell is kept", 0.0, 10.0)
 
 
+def lattice_resolution(wanted, cells):
+    """Points along an edge of a lattice: the least multiple of the occupancy grid's `cells` that is not below `wanted`.
+
+    Each cell of the grid then holds equally many.
+    """
+    return cells * -(-wanted // cells)
+
+
 # `train.preset`: how many times the recipe's steps each takes.
 LENGTHS = {"draft": 0.25, "standard": 1, "high": 4}
 

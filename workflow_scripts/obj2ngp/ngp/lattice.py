@@ -7,10 +7,7 @@ import torch
 
 from obj2ngp.common.lattice import Lattice
 
-
-def lattice_resolution(wanted, cells):
-    """The least multiple of `cells`, those along an edge of the occupancy grid, that is not below `wanted`."""
-    return cells * -(-wanted // cells)
+from .config import lattice_resolution
 
 
 def lattice_points(grid, resolution):

@@ -15,6 +15,9 @@ ORBIT_METHOD = 4
 BACKENDS = {"cuda": "Triton", "tcnn": "tiny-cuda-nn", "cpu": "numba"}
 
 
+ORBIT_PIXEL_BYTES = 600  # of memory for each pixel of a frame: 60 frames of 1024x1024 in ffmpeg needed 0.5 GB
+
+
 def _supersampling(default):
     return setting(default, "rays along each side of a pixel", 1, 8)
 

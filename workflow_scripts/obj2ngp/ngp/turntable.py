@@ -7,8 +7,10 @@ import numpy as np
 
 from obj2ngp.common.cameras import focal_length, orbit_pose
 from obj2ngp.common.files import atomic_path
+from obj2ngp.common.memory import require_memory
 
 from .rendering import Renderer, on_white
+from .settings import ORBIT_PIXEL_BYTES
 from .video import encode
 
 FIRST_AZIMUTH = 55.0  # degrees: the first frame sees ShapeNet's models obliquely from the front
@@ -39,6 +41,7 @@ def render_orbit(model, backend, settings):
 
 def write_orbit(model, backend, settings, gif, webp, video):
     """Render the turntable of `model` (a Model) into the files `gif`, `webp` and `video`."""
+    require_memory(settings.size**2 * ORBIT_PIXEL_BYTES, f"orbit.size: frames of {settings.size}x{settings.size}")
     frames = render_orbit(model, backend, settings)
     with atomic_path(gif) as gif_path, atomic_path(webp) as webp_path, atomic_path(video) as video_path:
         encode(frames, settings.size, settings.size, settings.fps, gif_path, webp_path, video_path)

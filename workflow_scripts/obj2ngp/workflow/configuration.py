@@ -243,17 +243,17 @@ class Settings:
     def _json(self, overrides, program, part):
         return json.dumps(self._resolved[overrides].settings(program, part))
 
-    def need(self, rule, name, on_gpu, threads, split=None):
+    def need(self, rule, name, on_gpu, threads, part=None):
         """The `resources.Need` of an object's job: a CPU's or a GPU's, with so many `threads`."""
         item = self.objects[name]
-        return self._need(item.overrides, item.is_model, rule, on_gpu, threads, split)
+        return self._need(item.overrides, item.is_model, rule, on_gpu, threads, part)
 
     @functools.lru_cache(maxsize=None)  # noqa: B019  # see above
-    def _need(self, overrides, is_model, rule, on_gpu, threads, split):
+    def _need(self, overrides, is_model, rule, on_gpu, threads, part):
         resolved = self._resolved[overrides]
         configuration = resolved.configuration if is_model else resources.of_image_set(resolved.configuration)
         config = resolved.train_config("cuda" if on_gpu else "cpu", configuration)
-        return resources.need(rule, configuration, config, on_gpu, threads, split)
+        return resources.need(rule, configuration, config, on_gpu, threads, part)
 
 
 def _overridden(values, overrides, source):

@@ -9,6 +9,8 @@ import os
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from obj2ngp.ngp.config import lattice_resolution
+from obj2ngp.ngp.settings import ORBIT_PIXEL_BYTES
 from obj2ngp.scene.settings import SAMPLES, Views
 
 MARGIN = 2  # between an estimated time and the limit
@@ -37,7 +39,10 @@ TABLE_BYTES = 20  # an entry's feature: parameter, gradient, two moments, and a 
 IMAGE_PIXEL_BYTES = 16  # a pixel of the pictures: 100 of 800x800 need 0.6 GB
 RENDERED_PIXEL_BYTES = 100
 CHUNK_SAMPLES = 1 << 17  # samples of a trained model that are evaluated together on a CPU
-VIDEO_PIXEL_SECONDS = 1e-7
+VIDEO_PIXEL_SECONDS = 4e-7  # 60 frames of 1024x1024 in 27
+EXPORT_MB, EXPORT_MINUTES = 4000, 20  # of any format: PyTorch, and an object's pictures
+LATTICE_SECONDS = 4e-6  # a point of an export's lattice: 256^3 of a rough surface in 63 core-seconds
+PART_SECONDS = 8e-6  # a point of its surface or a pixel of its texture: 2 million points in 15
 
 
 # What an image set is taken to hold, which nobody has looked into when jobs are planned: that of NeRF-synthetic.
@@ -52,16 +57,18 @@ class Need:
     runtime: int
 
 
-def need(rule, configuration, config, on_gpu, threads, split=None):
+def need(rule, configuration, config, on_gpu, threads, part=None):
     """The Need of a job of `rule`, one of the functions below.
 
     configuration    workflow Configuration of the object
     config, on_gpu   TrainConfig of its model, and whether the trainer runs on a GPU
     threads          CPU cores of the job
-    split            the pass that is rendered; only for `render`
+    part             the split that is rendered, or the format of an export
     """
     if rule == "render":
-        return render(configuration, split, threads)
+        return render(configuration, part, threads)
+    if rule == "export":
+        return export(configuration, config, part)
     return {"train": train, "render_test": render_test, "orbit": orbit}[rule](configuration, config, on_gpu, threads)
 
 
@@ -121,7 +128,17 @@ def orbit(configuration, config, on_gpu, threads):
     pixels = settings.size**2
     seconds = _trace_seconds(config, settings.frames * pixels * settings.supersampling**2, on_gpu, threads)
     seconds += settings.frames * pixels * VIDEO_PIXEL_SECONDS
-    return _need(TRAINER_MB, _model_size(config) + pixels * RENDERED_PIXEL_BYTES, TRAINER_MINUTES, seconds)
+    size = _model_size(config) + pixels * (RENDERED_PIXEL_BYTES + ORBIT_PIXEL_BYTES)
+    return _need(TRAINER_MB, size, TRAINER_MINUTES, seconds)
+
+
+def export(configuration, config, format):
+    """The Need of an export."""
+    settings = getattr(configuration.export, format, None)
+    if not hasattr(settings, "parts"):
+        return Need(EXPORT_MB, EXPORT_MINUTES)
+    points, others, size = settings.parts(lattice_resolution(settings.resolution, config.occupancy.resolution))
+    return _need(EXPORT_MB, size, EXPORT_MINUTES, points * LATTICE_SECONDS + others * PART_SECONDS)
 
 
 def _need(megabytes, size, minutes, seconds):
