@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from obj2ngp.common.checks import mapping, matrix, maybe, read_json
 from obj2ngp.common.memory import require_memory
@@ -26,7 +27,7 @@ class Source:
     name: str
     format: str
     results: Path
-    settings: object = None
+    settings: Any = None
 
     def model(self):
         """The trained Model. Raises ModelError."""
