@@ -1,5 +1,7 @@
 """What several test files share."""
 
+import os
+
 import hypothesis
 import pytest
 
@@ -14,6 +16,11 @@ hypothesis.settings.register_profile(
     "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("unhurried")
+
+if os.environ.get("TRITON_INTERPRET") == "1":
+    from quick_interpreter import hurry
+
+    hurry()
 
 # Fixtures, and the markers of the tests that use them.
 MARKERS = {
