@@ -100,6 +100,7 @@ def png(width, height, rows=b"", color=6, depth=8):
 
 NO_PICTURES = [
     ("text", written("no picture"), "not a readable image"),
+    ("PostScript", written("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 16\n%%EndComments\n"), "it is PostScript"),
     ("bomb", written(png(100_000, 100_000)), "not a readable image"),
     ("greatest bomb", written(png(2**31 - 1, 2**31 - 1)), "not a readable image"),
     ("large", written(png(12_000, 12_000)), "12000x12000 pixels, more than"),

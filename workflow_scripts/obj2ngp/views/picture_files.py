@@ -10,6 +10,7 @@ from obj2ngp.common.files import UserError
 
 from .posed_images import DataError
 
+POSTSCRIPT = (b"%!PS", b"\xc5\xd0\xd3\xc6")  # how its files begin: Pillow has Ghostscript run them as programs
 LARGEST_PICTURE = 8192 * 8192  # pixels: a few bytes of a file can ask for any number of them
 
 
@@ -61,6 +62,9 @@ def _read(path, function):
     """What `function` has of the opened picture in the file `path`. Raises DataError."""
     try:
         with open_file(path) as file, warnings.catch_warnings():
+            if file.read(4) in POSTSCRIPT:
+                raise DataError(f"{path}: not a readable image: it is PostScript")
+            file.seek(0)
             warnings.simplefilter("ignore")  # Pillow's, of large pictures: ours are limited in any case
             with iio.imopen(file, "r", plugin="pillow") as picture:
                 return function(picture)
