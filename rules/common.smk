@@ -18,6 +18,8 @@ if not (HOME / "workflow_scripts").is_dir():
     raise WorkflowError(
         f"obj2ngp works as a module from a local clone only: its programs do not come along from {HOME}"
     )
+if set("{}") & set(str(HOME)):
+    raise WorkflowError(f"{HOME}: Snakemake cannot run from a path with {{ or }} in it")
 sys.path.insert(0, str(HOME / "workflow_scripts"))
 
 from obj2ngp.common.files import UserError, in_a_line

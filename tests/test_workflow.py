@@ -169,6 +169,12 @@ def test_a_clone_may_lie_where_a_shell_would_take_its_path_apart(tmp_path):
     assert not list(tmp_path.rglob("ran*"))
 
 
+def test_a_clone_whose_path_snakemake_would_take_apart_is_refused_with_the_reason(tmp_path):
+    run = Project.create(tmp_path / "a{b}c").snakemake()
+    assert run.returncode == 1 and "a{b}c: Snakemake cannot run from a path with { or } in it" in run.stdout
+    assert "Traceback" not in run.stdout
+
+
 @pytest.mark.parametrize(
     "changes, words",
     [
