@@ -53,6 +53,7 @@ def make_project(folder, scenes, objects, configuration):
         rendered.append(folder / "rendered" / str(number))
         for split, images in zip(("train", "test"), read_scene(scene), strict=True):
             write_images(images, rendered[-1], split)
+            (rendered[-1] / split / "record.json").write_text(json.dumps({"source": str(scene)}))
     for number in range(objects):
         model = folder / "models" / f"object{number:05d}.obj"
         model.write_text("v 0 0 0\n")
