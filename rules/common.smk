@@ -57,13 +57,18 @@ own_path = [str(Path(sys.executable).parent), *os.get_exec_path()]
 os.environ.update(PATH=os.pathsep.join(own_path))
 
 
+# What stands on the command line, of which Snakemake itself tells only later; None where a program runs it.
+LINE = None
+if Path(sys.argv[0]).stem in ("snakemake", "__main__"):
+    LINE = get_argument_parser().parse_args(sys.argv[1:])
+
+
 def needed_objects(configuration):
-    """The objects that this run can need, by what its command line asks for: Snakemake itself tells only later."""
+    """The objects that this run can need, by what its command line asks for."""
     wanted = None
-    if Path(sys.argv[0]).stem in ("snakemake", "__main__"):  # not run by a program
-        line = get_argument_parser().parse_args(sys.argv[1:])
-        jobs = [job.wildcards_dict for job in line.target_jobs]
-        wanted = choice(line.targets, jobs, configuration.project.results)
+    if LINE:
+        jobs = [job.wildcards_dict for job in LINE.target_jobs]
+        wanted = choice(LINE.targets, jobs, configuration.project.results)
     return find_objects(configuration.objects, wanted)
 
 
@@ -299,9 +304,18 @@ def contents(wildcards):
     )
 
 
+def slices_of_all():
+    """The slices that together hold all objects.
+
+    For the report of a packed project only the first, as an example: Snakemake keeps no account of its single jobs.
+    """
+    report_alone = LINE and LINE.report and not LINE.report_after_run
+    return SLICES.smallest()[: 1 if report_alone and PACKED else None]
+
+
 def stamps(wildcards):
     """The stamps of all objects' slices. A function, since most jobs on a cluster do not ask for all objects."""
-    return [STAMP.format(slice=slice) for slice in SLICES.smallest()]
+    return [STAMP.format(slice=slice) for slice in slices_of_all()]
 
 
 def lost_results(wildcards):
@@ -309,7 +323,7 @@ def lost_results(wildcards):
 
     Snakemake makes a deleted file anew if a target names it, and not if only what was made of it is asked for.
     """
-    for slice in SLICES.smallest():
+    for slice in slices_of_all():
         if os.path.exists(STAMP.format(slice=slice)):
             yield from (path for path in results_of(slice) if not os.path.exists(path))
 

@@ -7,6 +7,7 @@ import pytest
 
 from browser import drive, needs_chromium
 from gallery_page import read_gallery
+from workflow_project import Project
 
 
 def report_of(project, folder):
@@ -40,6 +41,21 @@ def test_turntables_move_and_links_lead_somewhere_in_the_report(finished_project
     assert seen["names"] == ["first"] and seen["width"] == 32
     assert seen["links"].keys() > {"summary.csv", "turntable (MP4)", "metrics", "training", "model"}
     assert set(seen["links"].values()) == {200}
+
+
+def test_the_report_of_a_packed_project_plans_a_few_objects_alone(tmp_path):
+    """As an example: Snakemake keeps no account of their jobs, so that its report knows nothing of the others."""
+    project, names = Project.create(tmp_path / "obj2ngp"), [f"object{number}" for number in range(400)]
+    project.pretend_programs()
+    project.configure(project={"pack": True})
+    project.add_table(names)
+    results = project.root / "results"
+    for file in ("summary.csv", "failures.csv", "gallery/index.html", "excerpt/index.html", "plots/psnr.svg"):
+        (results / file).parent.mkdir(parents=True, exist_ok=True)
+        (results / file).write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    made = project.snakemake("--report", "report.zip")
+    assert made.returncode == 0, made.stdout
+    assert 50 < len({name for name in names if f"results/{name}/model.safetensors" in made.stdout}) < 150
 
 
 @pytest.mark.parametrize(
