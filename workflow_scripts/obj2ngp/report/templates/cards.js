@@ -1,7 +1,8 @@
 // The cards of the objects that are in sight: a handful of elements, however many objects there are.
 "use strict";
 
-const WIDEST = 260, GAP = 14, TEXT = 124; // pixels: of a card, between cards, and of a card's text
+const WIDEST = 260, GAP = 14; // pixels: of a card, and between cards
+const TEXT = 124, NARROW = 220, MORE = 24; // pixels: of a card's text, and what it needs more on cards narrower than so many
 const MARGIN = 1; // rows of cards beyond what is in sight
 const HOVER = 120; // milliseconds before a turntable begins
 
@@ -32,7 +33,7 @@ class Cards {
     const width = this.list.clientWidth;
     this.columns = Math.max(2, Math.ceil((width + GAP) / (WIDEST + GAP)));
     this.width = (width + GAP) / this.columns - GAP;
-    this.height = this.width + TEXT;
+    this.height = this.width + TEXT + (this.width < NARROW ? MORE : 0);
     const rows = Math.ceil(this.order.length / this.columns);
     this.list.style.height = `${Math.max(0, rows * (this.height + GAP) - GAP)}px`;
     for (const [place, card] of this.shown) this._put(card, place);
