@@ -30,6 +30,9 @@ from browser import SOFTWARE_GL, Browser  # noqa: E402
 from obj2ngp.ngp import load_model  # noqa: E402
 from obj2ngp.ngp.field import mlp_shapes  # noqa: E402
 from obj2ngp.ngp.rendering import Renderer, on_white  # noqa: E402
+from obj2ngp.ngp.settings import OrbitSettings  # noqa: E402
+from obj2ngp.ngp.turntable import render_orbit  # noqa: E402
+from obj2ngp.ngp.video import encode  # noqa: E402
 from obj2ngp.report.gallery import PAGE, TEMPLATES, write_gallery  # noqa: E402
 from obj2ngp.viewer.packing import packed  # noqa: E402
 from obj2ngp.viewer.page import STATIC  # noqa: E402
@@ -147,6 +150,22 @@ def counts(model, results):
     yield "that makes at a quarter of 1 TFLOP/s", rate, "pictures/s"
 
 
+def turntable(model):
+    """Sizes of the turntable's files, and decibels of their frames to what was rendered."""
+    settings = OrbitSettings()
+    frames = list(render_orbit(model, "cpu", settings))
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder, f"orbit.{kind}") for kind in ("gif", "webp", "mp4")]
+        encode(iter(frames), settings.size, settings.size, settings.fps, *files)
+        for file in files:
+            what = (
+                f"turntable of {settings.frames} frames of {settings.size}x{settings.size}, {file.suffix[1:].upper()}"
+            )
+            shown = np.stack(list(iio.imiter(file, **({} if file.suffix == ".mp4" else {"mode": "RGB"}))))
+            yield what, file.stat().st_size / 1e6, "MB"
+            yield f"{what}, to its frames", psnr(shown, np.stack(frames)), "dB"
+
+
 def many_objects(folder, count):
     """The results of `count` objects of ShapeNet's synsets: table, summary, and one picture, which all of them show."""
     chance = random.Random(0)
@@ -251,6 +270,7 @@ def main():
             yield results.name, times(browser, results / "viewer.html")
             yield results.name, agreement(browser, model, results)
             yield results.name, counts(model, results)
+            yield results.name, turntable(model)
         if options.gallery:
             yield f"gallery of {options.gallery}, software GL", gallery(browser, options.gallery)
 

@@ -1,4 +1,6 @@
-"""Every command that README.md, config/README.md and docs/ show works as it stands there, in a fresh clone."""
+"""Every command that the READMEs and docs/ show works as it stands there: Snakemake and make in a fresh clone, programs
+in a finished project. Not those that need a cluster (tests/slurm), or what is no part of the project.
+"""
 
 import os
 import re
@@ -14,9 +16,19 @@ from workflow_project import AGGREGATES, ROOT, TINY, Project, jobs_in, jobs_of
 
 pytestmark = pytest.mark.slow
 
-DOCUMENTS = ("README.md", "config/README.md", *(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")))
+DOCUMENTS = (
+    "README.md",
+    "README.ja.md",
+    "CONTRIBUTING.md",
+    "config/README.md",
+    *(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")),
+)
 COMMAND = re.compile(r"^    ((?:\.venv/bin/)?(?:make|snakemake)\b[^#\n]*)", re.MULTILINE)
 COMMANDS = sorted({text.strip() for name in DOCUMENTS for text in COMMAND.findall((ROOT / name).read_text())})
+PROGRAM = re.compile(r"(?:\.venv/bin/)?python (workflow_scripts/\w+\.py [^#`\n]*)")
+PROGRAMS = sorted(
+    {text.strip() for name in DOCUMENTS for text in PROGRAM.findall((ROOT / name).read_text()) if "..." not in text}
+)
 # The first that a new user types; it is run in earnest.
 FOLDER = ".venv/bin/snakemake --cores all --config 'objects={folder: path/to/models}'"
 # What plans other jobs than those of every object and the aggregates.
@@ -88,3 +100,35 @@ def test_snakemake_plans_every_job(clone, text):
 def test_make_knows_what_to_do(clone, text):
     planned = run(clone, text.replace("make", "make --dry-run", 1))
     assert planned.returncode == 0, planned.stdout
+
+
+@pytest.fixture(scope="module")
+def finished_clone(finished_project, tmp_path_factory):
+    """A finished project whose object is called as in the documents, with a set of images where they have one."""
+    project = finished_project.copy(tmp_path_factory.mktemp("documented") / "obj2ngp")
+    (project.root / "results" / "first").rename(project.root / "results" / "chair")
+    table = project.root / "results" / "objects.tsv"
+    table.write_text(table.read_text().replace("first", "chair"))
+    for split in ("train", "test"):
+        write_images(ball_images(around(3), size=16), project.root / "data" / "nerf_synthetic" / "lego", split)
+    return project
+
+
+@pytest.mark.parametrize("text", PROGRAMS)
+def test_programs_do_what_is_said(finished_clone, text):
+    ending = " --seconds 0.1 --port 0" if "view.py" in text else ""  # it would serve until Ctrl-C
+    done = run(finished_clone, f"python {text}{ending}")
+    assert done.returncode == 0 and done.stdout, done.stdout
+
+
+def test_the_documents_show_the_programs_that_matter():
+    assert {text.split()[0][17:-3] for text in PROGRAMS} >= {"viewer", "view", "plots", "status", "import_views"}
+
+
+def test_a_gmnerf_export_goes_where_its_trainer_looks(tmp_path):
+    block = "\n".join(re.findall(r"^    ((?:mkdir|ln|echo) .*)$", (ROOT / "docs/exports.md").read_text(), re.MULTILINE))
+    (tmp_path / "results" / "02958343-1a2b" / "export" / "gmnerf").mkdir(parents=True)
+    (tmp_path / "data" / "nerf" / "shapenet").mkdir(parents=True)
+    subprocess.run(["bash", "-ec", block], cwd=tmp_path, check=True)
+    name = (tmp_path / "data" / "nerf" / "shapenet" / "test.txt").read_text().strip()
+    assert (tmp_path / "data" / "nerf" / "shapenet" / "hash" / name).resolve().name == "gmnerf"
