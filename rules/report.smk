@@ -162,6 +162,8 @@ rule plots:
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),
+    params:
+        method=GALLERY_METHOD,
     shell:
         f"{PLOT} &> {{log:q}}"
 

@@ -133,9 +133,14 @@ def category(name):
     return found[1] if found else ""
 
 
+def synset_titles():
+    """{synset: its name for people} of ShapeNet's taxonomy."""
+    return dict(line.split("\t") for line in (Path(__file__).parent / "synsets.tsv").read_text().splitlines())
+
+
 def categories(names):
     """{category: [its name for people, its objects]} of those that several objects have, the largest first."""
-    titles = dict(line.split("\t") for line in (Path(__file__).parent / "synsets.tsv").read_text().splitlines())
+    titles = synset_titles()
     counts = Counter(map(category, names))
     common = [(key, count) for key, count in counts.most_common(MOST_CATEGORIES) if key and count > 1]
     return {key: [titles.get(key, key), count] for key, count in common}

@@ -11,7 +11,7 @@ from obj2ngp.common.files import UserError, atomic_folder
 from obj2ngp.common.tables import read_table
 from obj2ngp.evaluation.registry import METRICS
 
-from .gallery import category, read_summary
+from .gallery import category, read_summary, synset_titles
 from .table import AVERAGES, value_of
 
 MOST_CATEGORIES = 24  # a plot has room for: those with the most objects
@@ -85,7 +85,8 @@ def _categories(pyplot, rows):
     chosen = sorted(groups, key=lambda name: (-len(groups[name]), name))[:MOST_CATEGORIES]
     chosen.sort(key=lambda name: statistics.median(groups[name]))
     figure, axis = pyplot.subplots(figsize=(5, 0.8 + 0.25 * len(chosen)))
-    labels = [f"{name} ({len(groups[name])})" for name in chosen]
+    titles = synset_titles()
+    labels = [f"{titles.get(name, name)} ({len(groups[name])})" for name in chosen]
     axis.boxplot(
         [groups[name] for name in chosen],
         orientation="horizontal",

@@ -5,7 +5,7 @@ from typing import Optional
 
 from obj2ngp.common.settings import setting
 
-METHOD = 3  # of the gallery; raised by hand when the same results give another page than before
+METHOD = 3  # of the gallery and plots; raised by hand when the same results give others than before
 REPORTED = 100  # objects in Snakemake's report, which holds all of their files
 PLOTTED = 10  # objects from which on plots of the collection say something
 
