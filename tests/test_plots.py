@@ -40,6 +40,13 @@ def test_a_lost_log_is_left_out(collection):
     assert (collection / "out" / "training.svg").exists()
 
 
+def test_logs_of_trainings_that_took_no_time_are_drawn(collection):
+    for log in collection.glob("*/training.csv"):
+        log.write_text("seconds,psnr\n0,20\n0,21\n")
+    plots.main(["--results", str(collection), "--out", str(collection / "out")])
+    assert (collection / "out" / "training.svg").exists()
+
+
 def test_nothing_to_plot(tmp_path):
     write_table(tmp_path / "summary.csv", ["object", "status"], [{"object": "a", "status": "failed"}])
     with pytest.raises(UserError, match="no finished object"):

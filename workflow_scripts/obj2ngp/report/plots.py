@@ -106,7 +106,8 @@ def _training(pyplot, results, names):
     curves = [curve for curve in curves if len(curve)]
     if not curves:
         return None
-    seconds = np.geomspace(max(min(c[0, 0] for c in curves), 1e-3), max(c[-1, 0] for c in curves), POINTS)
+    first = max(min(c[0, 0] for c in curves), 1e-3)
+    seconds = np.geomspace(first, max(first, *(c[-1, 0] for c in curves)), POINTS)
     # Before its first row an object has no value; after its last it keeps it.
     values = np.stack([np.interp(seconds, curve[:, 0], curve[:, 1], left=np.nan) for curve in curves])
     known = ~np.isnan(values).all(0)
