@@ -152,6 +152,11 @@ def test_the_message_with_which_a_program_stopped_is_the_status(tmp_path):
     assert table(tmp_path, "chair")["chair"]["status"] == "ok"
 
 
+def test_the_summary_starts_without_what_measures():
+    code = "import sys, obj2ngp.report.table; sys.exit(bool({'imageio', 'scipy', 'skimage', 'PIL'} & set(sys.modules)))"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=PROGRAM.parent)
+
+
 def test_whole_numbers_are_written_whole(tmp_path):
     write_object(tmp_path / "chair", [30, 31.23456789])
     record_with(1234567)(tmp_path / "chair")
