@@ -1,7 +1,7 @@
 """How near a trained field's surface is to the source mesh's: what the metrics of geometry compare.
 
-Lengths are shares of the source's longest side, so that objects of any scale compare. What measures is imported where it
-is called, so that the summary, which wants the metrics' names alone, starts quickly.
+Lengths are shares of the source's longest side, so that objects of any scale compare. What measures is imported where
+it is called, so that the summary, which wants the metrics' names alone, starts quickly.
 """
 
 from dataclasses import dataclass
