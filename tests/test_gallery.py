@@ -12,6 +12,7 @@ import gallery as program
 from browser import needs_chromium, serious, served
 from gallery_page import read_gallery
 from obj2ngp.common.files import UserError
+from obj2ngp.ngp.video import encode
 from obj2ngp.report import gallery
 from obj2ngp.report.gallery import FILES
 from result_files import write_objects
@@ -304,6 +305,30 @@ def test_two_runs_beside_each_other_are_accessible_and_turn_together(tmp_path, b
         page.wait(f"{frames}.eval('camera.azimuth === 85 && camera.elevation === 30')).every(Boolean)")
         assert serious(page) == [] and page.run("return document.documentElement.scrollWidth") <= width
         page.close()
+
+
+@needs_chromium
+def test_turntables_play_under_the_pointer_and_turn_by_dragging(tmp_path, browser):
+    write_results(tmp_path, NAMES[:3])
+    frames = (np.full((64, 64, 3), shade, np.uint8) for shade in range(0, 240, 4))
+    encode(frames, 64, 64, 25, *(tmp_path / "chair" / f"orbit.{kind}" for kind in ("gif", "webp", "mp4")))
+    page = browser.open((run(tmp_path) / "index.html").as_uri(), 800, 600)
+    x, y = page.wait("""(() => {
+        const { left, top, width, height } = document.querySelector(".card .view").getBoundingClientRect();
+        return [left + width / 2, top + height / 2];
+    })()""")
+    page.mouse("Moved", x, y, button="none", buttons=0)
+    page.wait("document.querySelector('.card video').currentTime > 0.1")
+    page.mouse("Pressed", x, y)
+    page.mouse("Moved", x + 60, y)
+    page.wait("document.querySelector('.card video').paused")
+    page.mouse("Released", x + 60, y)
+    page.wait("!document.querySelector('.card video').paused")
+    assert page.run("return location.hash") == ""  # a drag opens nothing
+    page.mouse("Moved", 5, 5, button="none", buttons=0)
+    page.wait("!document.querySelector('.card video')")
+    assert page.messages == []
+    page.close()
 
 
 @needs_chromium

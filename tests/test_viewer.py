@@ -311,6 +311,11 @@ def test_the_page_lives(browser, tmp_path):
     assert page.run("return camera.azimuth") == pytest.approx(50 - 180 * 42 / min(420, 350), abs=2)
     page.mouse("Wheel", 100, 100, deltaX=0, deltaY=100)
     page.wait("camera.distance > 1.5")
+    before = page.run("return camera.distance")
+    for kind, apart in (("Start", 20), ("Move", 40), ("End", 0)):  # two fingers, twice as far from each other
+        points = [{"x": 200 - apart, "y": 150, "id": 0}, {"x": 200 + apart, "y": 150, "id": 1}] if apart else []
+        page.call("Input.dispatchTouchEvent", type=f"touch{kind}", touchPoints=points)
+    page.wait(f"Math.abs(camera.distance / {before} - 0.5) < 0.02")
     page.run("document.getElementById('worst').click()")
     assert page.run("return camera.lens.pose") == told(file)["views"][1]["pose"]
     page.key("d")
