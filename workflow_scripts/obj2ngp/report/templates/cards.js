@@ -2,7 +2,7 @@
 "use strict";
 
 const WIDEST = 260, GAP = 14; // pixels: of a card, and between cards
-const TEXT = 124, NARROW = 220, MORE = 24; // pixels: of a card's text, and what it needs more on cards narrower than so many
+const TEXT = 124, NARROW = 200, MORE = 24; // pixels: of a card's text, and what it needs more on cards narrower than so many
 const MARGIN = 1; // rows of cards beyond what is in sight
 const HOVER = 120; // milliseconds before a turntable begins
 
