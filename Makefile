@@ -33,7 +33,7 @@ check: $(WORKFLOW)
 
 test: $(WORKFLOW) $(BLENDER)
 	@[ "$$(id -u)" != 0 ] || setup/system_packages.sh chromium || echo "Tests in a real browser are skipped."
-	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-slurm: $(WORKFLOW) $(BLENDER)
 	setup/system_packages.sh slurm-wlm munge

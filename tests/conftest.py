@@ -1,6 +1,8 @@
 """What several test files share."""
 
+import fcntl
 import os
+import shutil
 
 import hypothesis
 import pytest
@@ -53,15 +55,30 @@ def backend(request):
 def finished_project(tmp_path_factory):
     """A project whose one object `first` has gone all the way; to be copied, not changed.
 
-    Its folder's name is one that a shell would take apart.
+    Its folder's name is one that a shell would take apart. The processes of pytest-xdist share one such project: the
+    first that needs it makes it.
     """
-    project = Project.create(tmp_path_factory.mktemp("finished") / "a b" / "it's $(touch ran) obj2ngp")
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    root, finished = shared / "a b" / "it's $(touch ran) obj2ngp", shared / "finished"
+    with open(shared / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not finished.exists():
+            shutil.rmtree(root, ignore_errors=True)
+            finish(root)
+            finished.touch()
+    return Project(root)
+
+
+def finish(root):
+    """Make the project of `finished_project` in `root`."""
+    project = Project.create(root)
     project.add_cube("first")
     run = project.snakemake()
     assert run.returncode == 0, run.stdout
     assert jobs_in(run.stdout) == jobs_of("first") | AGGREGATES
     assert not list(project.root.glob("ran*"))
-    return project
 
 
 @pytest.fixture(scope="session", params=VERSIONS)

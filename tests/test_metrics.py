@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -137,3 +138,19 @@ def test_flip_is_the_mean_of_its_picture():
     assert flip_picture(truth, truth).max() <= 4 and flip_picture(truth, prediction).mean() > 50
     ramp = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
     np.testing.assert_array_equal(shrunk(ramp, 2)[0, 0], np.rint(ramp[:2, :2].mean(axis=(0, 1))))
+
+
+def test_flip_keeps_to_the_one_thread_of_its_rule():
+    """And leaves the environment, which other libraries and programs read, as it was."""
+    code = (
+        "import os, numpy as np; from obj2ngp.evaluation.metrics import flip;"
+        "picture = np.zeros((64, 64, 3), np.uint8); before = dict(os.environ);"
+        "flip(picture, picture); assert before == dict(os.environ);"
+        "print(len(os.listdir('/proc/self/task')))"
+    )
+    for threads in ({}, {"OMP_NUM_THREADS": "4"}):
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", **threads}
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=PROGRAM.parent, env=environment, capture_output=True, text=True
+        )
+        assert done.stdout == "1\n", done.stderr

@@ -3,6 +3,9 @@
 Each imports its package when it is called, so that names and formats can be read without any of them.
 """
 
+import os
+from functools import cache
+
 import numpy as np
 
 WINDOW = 11  # pixels, the side of SSIM's window
@@ -40,7 +43,22 @@ def flip_picture(truth, prediction):
 
 def _flip(truth, prediction, magma=False):
     """(error of each pixel, their mean) of two uint8 pictures; the former in colours where `magma` says so."""
-    import flip_evaluator
-
     pair = (picture.astype(np.float32) / 255 for picture in (truth, prediction))
-    return flip_evaluator.evaluate(*pair, "LDR", applyMagma=magma)[:2]
+    return _flip_package().evaluate(*pair, "LDR", applyMagma=magma)[:2]
+
+
+@cache
+def _flip_package():
+    """flip_evaluator with one thread, as its rule has: several wait for each other in loops, four times the work.
+
+    Its OpenMP, which it brings along, reads the environment once, when it is loaded.
+    """
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        import flip_evaluator
+    finally:
+        del os.environ["OMP_NUM_THREADS"]
+        if before is not None:
+            os.environ["OMP_NUM_THREADS"] = before
+    return flip_evaluator
