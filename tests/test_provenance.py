@@ -155,7 +155,7 @@ def test_a_line_that_cannot_be_read_is_passed_over(folder, text):
 
 def test_jobs_that_end_at_once_lose_no_record(folder):
     record = read_records(folder / FILE)["draw"]
-    names = [f"draw_{index}" for index in range(200)]
+    names = [f"draw_{index}" for index in range(150)]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: write_record(folder / FILE, {**record, "job": name}), names))
     assert read_records(folder / FILE).keys() == {"draw", "count", *names}

@@ -7,6 +7,7 @@ by pinholes and lenses.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 
@@ -138,7 +139,7 @@ def _find(folder, name):
     path = folder / name.replace("\\", "/")
     if path.name.lower().endswith(IMAGE_SUFFIXES) or path.is_file():
         return path
-    candidates = [folder / f"{path}{suffix}" for suffix in IMAGE_SUFFIXES]
+    candidates = [Path(f"{path}{suffix}") for suffix in IMAGE_SUFFIXES]
     return next((candidate for candidate in candidates if candidate.is_file()), candidates[0])
 
 
