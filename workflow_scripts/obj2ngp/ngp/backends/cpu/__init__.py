@@ -27,7 +27,8 @@ class Backend(base.Backend):
 
     @classmethod
     def describe(cls):
-        return "{} threads".format(torch.get_num_threads())
+        count = torch.get_num_threads()
+        return "1 thread" if count == 1 else "{} threads".format(count)
 
     def __init__(self, field, capacity, training=True):
         super().__init__(field, capacity, training)
