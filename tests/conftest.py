@@ -81,6 +81,22 @@ def finish(root):
     assert not list(project.root.glob("ran*"))
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A small run that has gone all its way, and the folder of its object's results."""
+    from door_helpers import finish_object
+
+    folder = tmp_path_factory.mktemp("good")
+    return finish_object(folder), folder
+
+
+@pytest.fixture
+def scene(trained, tmp_path):
+    """A copy of the results of `trained`, to damage."""
+    shutil.copytree(trained[1], tmp_path / "scene")
+    return tmp_path / "scene"
+
+
 @pytest.fixture(scope="session", params=VERSIONS)
 def blender(request, tmp_path_factory):
     """A Blender process that renders for many tests; see the markers for its versions."""

@@ -3,7 +3,7 @@
     python tests/fuzz.py obj|mtl|transforms|model [libFuzzer's options, such as -max_total_time=600]
 
 Needs the package atheris, which `make fuzz` brings. An input that ends otherwise, or takes a minute, is left in the
-working directory; it belongs into tests/test_doors.py then.
+working directory; it belongs into tests/test_doors*.py then.
 """
 
 import json
