@@ -295,6 +295,25 @@ def test_a_page_with_everything_is_accessible(tmp_path, browser, width, scheme):
 
 
 @needs_chromium
+@pytest.mark.parametrize(
+    "harm, words",
+    [
+        ("WebGL2RenderingContext.prototype.getProgramParameter = () => false", "refuses a shader"),
+        ("HTMLCanvasElement.prototype.getContext = () => null", "no WebGL 2"),
+        ("delete window.DecompressionStream", "too old"),
+    ],
+)
+def test_a_page_that_cannot_show_its_field_says_why_and_shows_the_rest(browser, tmp_path, harm, words):
+    page = browser.open("about:blank#", 420, 500)
+    page.call("Page.addScriptToEvaluateOnNewDocument", source=harm)
+    page.go(write_full_page(tmp_path).as_uri())
+    page.wait("!document.getElementById('problem').hidden")
+    assert words in page.run("return document.getElementById('problem').textContent")
+    assert page.run("return document.getElementById('facts').children.length") > 0
+    assert page.messages == []
+
+
+@needs_chromium
 def test_the_page_lives(browser, tmp_path):
     """It shows the field, follows keys and mouse, and says nothing on the console."""
     file = write_full_page(tmp_path)

@@ -31,11 +31,12 @@ function explain(error) {
 
 async function start() {
   const gl = object.field && $("canvas").getContext("webgl2", { antialias: false, depth: false });
-  const field = gl && new Field(gl, object.field);
+  const begun = (async () => gl && new Field(gl, object.field))(); // runs at once; what it throws waits to be caught below
   describe();
-  if (!object.field) return explain(new FieldError(object.problem));
-  if (!gl) return explain(new FieldError("This browser has no WebGL 2, which the live view needs."));
   try {
+    if (!object.field) throw new FieldError(object.problem);
+    if (!gl) throw new FieldError("This browser has no WebGL 2, which the live view needs.");
+    const field = await begun;
     field.fill(await inflated($("data").textContent));
     camera = new Camera(object.field);
     player = new Player(field, camera);
