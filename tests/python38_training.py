@@ -16,11 +16,11 @@ from pathlib import Path
 SCRIPTS = Path(__file__).resolve().parents[1] / "workflow_scripts"
 sys.path[:0] = [str(SCRIPTS), str(Path(__file__).resolve().parent)]
 
-import imageio.v3 as iio  # noqa: E402
 import torch  # noqa: E402
 
 from ball import ball_images, ball_pose  # noqa: E402
 from obj2ngp.views.nerf_synthetic import write_images  # noqa: E402
+from obj2ngp.views.picture_files import read_picture  # noqa: E402
 from obj2ngp.views.pictures import psnr, truth_on_white  # noqa: E402
 from tcnn_scene import TRAINING, backend_on_standins  # noqa: E402
 
@@ -74,7 +74,7 @@ def main(folder):
             {
                 "python": platform.python_version(),
                 "torch": torch.__version__,
-                "psnr": psnr(truth_on_white(test.rgba[0]), iio.imread(folder / "test/000.png")),
+                "psnr": psnr(truth_on_white(test.rgba[0]), read_picture(folder / "test/000.png")),
             }
         )
     )

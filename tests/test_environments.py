@@ -130,5 +130,5 @@ def test_the_old_environment_says_what_it_needs():
 
 def test_both_trainer_environments_hold_what_its_programs_import(cu111):
     current = Environment(ROOT / "envs/ngp.yaml")
-    shared = {"numpy", "safetensors", "pillow", "imageio", "imageio-ffmpeg", "rich"}
+    shared = {"numpy", "safetensors", "pillow", "imageio-ffmpeg", "rich"}
     assert shared <= set(current.pip) and shared <= {*cu111.conda, *cu111.pip}

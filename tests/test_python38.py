@@ -16,7 +16,7 @@ from test_environments import Environment
 
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / ".cache/python38"
-PACKAGES = ("numpy", "safetensors", "pillow", "imageio", "imageio-ffmpeg", "rich")
+PACKAGES = ("numpy", "safetensors", "pillow", "imageio-ffmpeg", "rich")
 
 
 @pytest.fixture(scope="module")

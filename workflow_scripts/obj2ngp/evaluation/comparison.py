@@ -3,10 +3,9 @@
 It is small, so that pages can hold it: large pictures are shrunk, and of very many views only some are shown.
 """
 
-import imageio.v3 as iio
 import numpy as np
 
-from obj2ngp.views.picture_files import block_means
+from obj2ngp.views.picture_files import block_means, write_picture
 
 from .metrics import flip_picture
 
@@ -48,5 +47,5 @@ def write_comparison(file, scores, size, pair):
     for truth, prediction in map(pair, shown):
         row = (truth, prediction, flip_picture(truth, prediction))
         rows.append(np.hstack([shrunk(picture, factor) for picture in row]))
-    iio.imwrite(file, np.vstack(rows), extension=".webp", plugin="pillow", quality=QUALITY)
+    write_picture(file, np.vstack(rows), quality=QUALITY)
     return shown

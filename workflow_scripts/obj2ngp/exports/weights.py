@@ -8,7 +8,6 @@ import json
 import re
 import shutil
 
-import imageio.v3 as iio
 import numpy as np
 from PIL import Image
 
@@ -16,6 +15,7 @@ from obj2ngp.common.checks import Unfit, mapping, maybe, number, object_name, sh
 from obj2ngp.common.files import UserError
 from obj2ngp.common.settings import AUTO
 from obj2ngp.common.tables import read_table
+from obj2ngp.views.picture_files import write_picture
 from obj2ngp.views.pictures import truth_on_white
 from obj2ngp.views.reading import read_images
 
@@ -74,7 +74,7 @@ def write_thumbnails(transforms, settings, folder, key):
     for place, index in enumerate(np.arange(count) * len(views) // count):
         picture = Image.fromarray(truth_on_white(views.rgba[index]))
         picture.thumbnail((settings.thumbnail_size,) * 2, Image.Resampling.BOX)
-        iio.imwrite(folder / f"{key}.{place}.png", np.asarray(picture))
+        write_picture(folder / f"{key}.{place}.png", np.asarray(picture))
 
 
 def write(source, folder):

@@ -1,6 +1,6 @@
 """The settings of what a trained model shows, test views and turntable, and the names of the backends.
 
-It imports neither PyTorch nor imageio, so that the workflow can read it in its own Python.
+It imports neither PyTorch nor Pillow, so that the workflow can read it in its own Python.
 """
 
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""Posed images, read and written by format. numpy and imageio, no torch, Python 3.8."""
+"""Posed images, read and written by format. numpy and Pillow, no torch, Python 3.8."""

@@ -9,7 +9,6 @@ import platform
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
-import imageio.v3 as iio
 import numpy as np
 
 from obj2ngp.common.cameras import field_of_view, transforms
@@ -23,7 +22,7 @@ from .image_sets import Lens
 from .kinds import OF_SPLIT, RECORD, SPLITS
 from .lens import common_pinhole, object_extent, resampled
 from .nerf_synthetic import ANGLE, IMAGE_SUFFIXES
-from .picture_files import read_rgba
+from .picture_files import read_rgba, write_picture
 from .pictures import check_view_names
 from .posed_images import DataError
 from .settings import METHOD
@@ -186,7 +185,7 @@ class _Import:
             shutil.copyfile(str(frame.file), f"{target}{suffix}")
         else:
             suffix = ".png"
-            iio.imwrite(f"{target}{suffix}", rgba)
+            write_picture(target.with_name(f"{target.name}{suffix}"), rgba)
         mask = rgba[..., 3] > 0
         needed = self.views.box is not None and frame.split == "train"
         return _Put(target.name + ("" if suffix == ".png" else suffix), float(mask.mean()), mask if needed else None)

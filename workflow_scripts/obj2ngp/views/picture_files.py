@@ -1,9 +1,10 @@
 """Files of pictures: what is read is checked before it is decoded, and has the size and kind that it should."""
 
+import io
 import warnings
 
-import imageio.v3 as iio
 import numpy as np
+from PIL import Image, UnidentifiedImageError
 
 from obj2ngp.common.checks import open_file
 from obj2ngp.common.files import UserError
@@ -12,22 +13,18 @@ from .posed_images import DataError
 
 POSTSCRIPT = (b"%!PS", b"\xc5\xd0\xd3\xc6")  # how its files begin: Pillow has Ghostscript run them as programs
 LARGEST_PICTURE = 8192 * 8192  # pixels: a few bytes of a file can ask for any number of them
+MODES = ("L", "I;16", "RGB", "RGBA")  # Pillow's words for 8 and 16 bits of grey, and 8 of each channel
+SAME_AS = {"1": "L", "LA": "RGBA", "PA": "RGBA", "CMYK": "RGB"}  # what else there is, and what can be made of it
 
 
 def read_size(path):
     """(width, height) in pixels of a picture, from its header alone. Raises DataError."""
-    return _read(path, lambda picture: _size(picture, path))
+    return _read(path, lambda picture: picture.size)
 
 
 def read_picture(path):
-    """The first picture of a file, 8 or 16 bits, as it stores it: (H,W) grey or (H,W,C). Raises DataError."""
-
-    def pixels(picture):
-        _size(picture, path)
-        metadata = picture.metadata(index=0)
-        return picture.read(index=0, mode="RGBA" if "transparency" in metadata else None)
-
-    return _read(path, pixels)
+    """The first picture of a file, in 8 or 16 bits: (H,W) grey, or (H,W,3) or (H,W,4) of 8 bits. Raises DataError."""
+    return _read(path, _pixels)
 
 
 def read_rgba(path):
@@ -35,27 +32,34 @@ def read_rgba(path):
     picture = read_picture(path)
     if picture.dtype == np.uint16:
         picture = (picture / 257.0 + 0.5).astype(np.uint8)
-    if picture.dtype != np.uint8:
-        raise DataError(f"{path}: pixels are {picture.dtype}, expected 8 or 16 bits")
     if picture.ndim == 2:
         picture = np.repeat(picture[..., None], 3, axis=-1)
     if picture.shape[-1] == 3:
         picture = np.concatenate([picture, np.full_like(picture[..., :1], 255)], axis=-1)
-    if picture.ndim != 3 or picture.shape[-1] != 4:
-        raise DataError(f"{path}: shape {picture.shape} is neither grey, RGB nor RGBA")
     return picture
 
 
-def write_picture(path, pixels):
-    """Write `pixels`, (H,W) or (H,W,C) of 8 or 16 bits, to the file `path` in the format of its suffix."""
-    path.write_bytes(iio.imwrite("<bytes>", pixels, extension=path.suffix))
+def write_picture(path, pixels, **options):
+    """Write `pixels`, (H,W) or (H,W,C) of 8 or 16 bits, to the file `path` in the format of its suffix.
+
+    `options` are for Pillow's writer of that format. The file is written at once, so that a full disk is told as such.
+    """
+    content = io.BytesIO()
+    content.name = path.name  # tells Pillow the format, of which it then loads no other
+    Image.fromarray(pixels).save(content, **options)
+    path.write_bytes(content.getvalue())
 
 
-def _size(picture, path):
-    height, width = picture.properties(index=0).shape[:2]
-    if width * height > LARGEST_PICTURE:
-        raise DataError(f"{path}: {width}x{height} pixels, more than {LARGEST_PICTURE:,}")
-    return width, height
+def _pixels(picture):
+    """The pixels of an opened picture, those of a palette by their colours. Raises DataError after what it is."""
+    mode = SAME_AS.get(picture.mode, picture.mode)
+    if "transparency" in picture.info:
+        mode = "RGBA"
+    elif mode == "P":
+        mode = picture.palette.mode
+    if mode not in MODES:
+        raise DataError(f"pixels are {mode}, neither grey, RGB nor RGBA of 8 or 16 bits")
+    return np.array(picture if mode == picture.mode else picture.convert(mode))
 
 
 def _read(path, function):
@@ -63,21 +67,24 @@ def _read(path, function):
     try:
         with open_file(path) as file, warnings.catch_warnings():
             if file.read(4) in POSTSCRIPT:
-                raise DataError(f"{path}: not a readable image: it is PostScript")
+                raise DataError("not a readable image: it is PostScript")
             file.seek(0)
             warnings.simplefilter("ignore")  # Pillow's, of large pictures: ours are limited in any case
-            with iio.imopen(file, "r", plugin="pillow") as picture:
+            with Image.open(file) as picture:
+                width, height = picture.size
+                if width * height > LARGEST_PICTURE:
+                    raise DataError(f"{width}x{height} pixels, more than {LARGEST_PICTURE:,}")
                 return function(picture)
-    except (DataError, MemoryError):
+    except MemoryError:
         raise
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
     except UserError as error:
         raise DataError(str(error)) from error
+    except UnidentifiedImageError as error:
+        raise DataError(f"{path}: not a readable image: its format is unknown or damaged") from error
     except Exception as error:  # decoders meet damaged files with errors of all kinds
-        reason = str(error.__cause__ or error) or type(error).__name__
-        reason = (
-            "its format is unknown or damaged" if "uri" in reason or "Pillow" in reason else reason
-        )  # imageio's words
-        raise DataError(f"{path}: not a readable image: {reason}") from error
+        raise DataError(f"{path}: not a readable image: {str(error) or type(error).__name__}") from error
 
 
 def block_means(picture, rows, columns):
