@@ -6,6 +6,9 @@ Views, meshes, settings and the machine's limits; model files and tables have fi
 import dataclasses
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
@@ -15,7 +18,7 @@ from hypothesis import strategies as st
 
 import damage
 from damage import BAD_MODELS, BAD_TRANSFORMS, NO_FILES, NO_JSON, NO_PICTURES, at, with_json
-from door_helpers import assert_refused, named, refused_or, renders, renders_views, trains, turns
+from door_helpers import MODEL, assert_refused, named, refused_or, renders, renders_views, trains, turns
 from obj2ngp.common.checks import NAME
 from obj2ngp.common.files import UserError
 from obj2ngp.ngp.config import TrainConfig
@@ -25,6 +28,7 @@ from obj2ngp.scene.obj_file import read_obj
 from obj2ngp.scene.settings import Settings
 from obj2ngp.workflow.configuration import Resolved
 
+PROGRAMS = Path(__file__).resolve().parents[1] / "workflow_scripts"
 FIELDS = [
     pytest.param(with_json(at(where, value)), words, id=f"{where}={str(value)[:30]}-{index}")
     for index, (where, value, words) in enumerate(BAD_TRANSFORMS)
@@ -244,6 +248,18 @@ def test_the_machine_s_limits_are_told_in_a_line(scene, monkeypatch, error, word
     end = trains(scene)
     assert_refused(end, scene, "", words)
     assert end.err.startswith("error: object one: ") and end.err.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limit", [300, 700, 1000])  # megabytes of address space
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_process_of_its_own_with_little_room_ends_in_a_line(scene, limit, threads):
+    """What it needs first are libraries: PyTorch's, numba's, and SciPy's, which would try for ever."""
+    words = f"--object one --model {scene / MODEL} --backend cpu --threads {threads} --gif g --webp w --video v"
+    command = f"ulimit -v {limit * 1000}; exec {sys.executable} {PROGRAMS / 'orbit.py'} {words}"
+    end = subprocess.run(["bash", "-c", command], cwd=scene, capture_output=True, text=True, timeout=120)
+    assert end.returncode == 1 and end.stderr.count("\n") == 1, end
+    assert end.stderr.startswith("error: object one: ") and ("address space" in end.stderr or "memory" in end.stderr)
 
 
 def test_a_bug_keeps_its_traceback(scene, monkeypatch):

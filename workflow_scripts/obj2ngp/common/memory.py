@@ -28,3 +28,18 @@ def require_memory(size, what):
     limit = memory_limit()
     if size > limit:
         raise UserError(f"{what}: {size / 1e9:.1f} GB of memory needed, {limit / 1e9:.1f} GB are there")
+
+
+def require_address_space(size, what):
+    """Raise UserError, beginning with `what`, if this process may not take the `size` in bytes beside what it has.
+
+    It may always where no limit is set (`ulimit -v`).
+    """
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        return
+    with open("/proc/self/statm") as file:
+        left = limit - int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    if size > left:
+        has = f"{max(left, 0) / 1e9:.2f} GB are left (ulimit -v)"
+        raise UserError(f"{what}: {size / 1e9:.2f} GB of address space needed, {has}")

@@ -20,5 +20,6 @@ def set_threads(count):
         if loaded and os.environ.get("NUMBA_NUM_THREADS") != str(count):
             raise RuntimeError("{} loaded before its threads were set".format(" and ".join(sorted(loaded))))
         os.environ.update(OMP_NUM_THREADS=str(count), NUMBA_NUM_THREADS=str(count))
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's and SciPy's: small matrices alone, 40 MB a thread
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))

@@ -107,9 +107,9 @@ def train_object(name, renders, settings, backend_name, model, log):
     While it runs it keeps a checkpoint beside the model; run again after an interruption, it goes on from there.
     """
     chosen = read_mapping(settings)
-    backend = backends.select(backend_name)
     source = renders / "transforms_train.json"
     images = read_images(source)
+    backend = backends.select(backend_name)  # only now: it takes its time to load, and what is wrong is told at once
     height, width = images.rgba.shape[1:3]
     config = resolve(chosen, backend.NAME, len(images), max(width, height), pixel_width(images.rgba))
     print(

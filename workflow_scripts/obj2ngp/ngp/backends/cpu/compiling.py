@@ -11,7 +11,13 @@ import hashlib
 import os
 from pathlib import Path
 
-import numba
+from obj2ngp.common.memory import require_address_space
+
+# What brings them to the end of a first small picture, with two threads: numba, LLVM, the kernels, and SciPy, which
+# comes with the first of them. SciPy's OpenBLAS asks for memory again and again, for ever, where there is none.
+require_address_space(450_000_000, "backend cpu: its kernels")
+
+import numba  # noqa: E402
 
 OPTIONS = dict(nogil=True, fastmath={"contract", "arcp", "nsz"})
 SOURCES = ("*.py", "../base.py", "../../field.py", "../../depth.py")  # whose code or constants kernels are made of
