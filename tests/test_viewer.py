@@ -23,7 +23,7 @@ from obj2ngp.ngp.rendering import Renderer, on_white
 from obj2ngp.ngp.settings import OrbitSettings
 from obj2ngp.ngp.turntable import orbit_poses
 from obj2ngp.viewer import packing
-from obj2ngp.viewer.page import STATIC, embedded, thinned
+from obj2ngp.viewer.page import STATIC, thinned
 from obj2ngp.viewer.source import LARGEST, packed_source
 from obj2ngp.viewer.window import Window
 from obj2ngp.views.pictures import psnr
@@ -51,6 +51,7 @@ def make_model(scale=1.0, offset=(0.5, 0.5, 0.5), **network):
     occupied = torch.from_numpy((place**2).sum(-1) < 0.1 + 0.1 * place[..., 0])
     header = {"config": dataclasses.asdict(config), "steps": 1, "training_seconds": 1.0, "backend": "cpu"}
     header.update(device="2 threads", versions={"torch": "2"}, occupancy_shape=(16, 16, 16), scale=scale)
+    header.update(resolution=[SIZE, SIZE])
     weights = 2 * field.weights
     return Model(table, weights, occupied, config, scale, torch.tensor(offset), {**header, "offset": list(offset)})
 
@@ -210,8 +211,7 @@ def test_a_missing_model_is_named(tmp_path):
     assert not (tmp_path / "viewer.html").exists()
 
 
-def test_text_cannot_leave_its_place():
-    assert "</script>" not in embedded({"name": "</script><img onerror=1>"})
+def test_many_points_are_thinned():
     assert thinned(list(range(10)), 4) == [0, 3, 6, 9] and thinned([], 4) == []
 
 

@@ -9,7 +9,7 @@ Standard library only: a table of many thousand models reads the header of each.
 import os
 import struct
 
-from .checks import checked, items, mapping, numbers, open_file, parse_json, text, whole
+from .checks import checked, items, mapping, number, numbers, open_file, parse_json, text, whole
 from .files import UserError
 
 KEY = "obj2ngp"  # of our own JSON in the metadata
@@ -18,6 +18,18 @@ METADATA = "__metadata__"
 SIZES = {"F32": 4, "F16": 2, "I64": 8, "I32": 4, "U8": 1, "BOOL": 1}  # bytes, of the types that we write
 TENSOR = mapping(
     {"dtype": text(), "shape": items(whole(0, 2**40), "sizes", least=0), "data_offsets": numbers(2, whole(0, 2**40))}
+)
+COUNT = whole(0, 1e15)
+LABEL = text(200)
+TRAINED = mapping(  # what tables and pages tell of a model, as our JSON in its file has it
+    {
+        "training_seconds": number(-1),
+        "steps": COUNT,
+        "backend": LABEL,
+        "device": LABEL,
+        "versions": mapping({}, {"torch": LABEL, "obj2ngp": LABEL}),
+        "resolution": numbers(2, whole(1, 65535)),
+    }
 )
 
 

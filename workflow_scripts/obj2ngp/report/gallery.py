@@ -8,7 +8,6 @@ and is taken whole into Snakemake's report. What lies there are the files of the
 (hard links), so they take no room. The page of more objects shows the files where they are, in the results folder.
 """
 
-import json
 import os
 import re
 import shutil
@@ -19,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from obj2ngp.common.files import UserError, atomic_folder
+from obj2ngp.common.pages import embedded
 from obj2ngp.common.tables import read_table
 from obj2ngp.evaluation.registry import METRICS
 
@@ -167,11 +167,6 @@ def shard(names, figures, files, exports, ranks, others, columns):
     if others is not None:
         data["other"] = [others[name].get("psnr", True) if name in others else None for name in names]
     return data
-
-
-def embedded(value):
-    """JSON that may stand inside a script element."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def write_gallery(results, objects, summary, out, compare=None, most=None):

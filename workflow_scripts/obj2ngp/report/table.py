@@ -16,42 +16,19 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from obj2ngp.common.checks import (
-    checked,
-    items,
-    mapping,
-    number,
-    numbers,
-    object_name,
-    read_json,
-    result_path,
-    text,
-    whole,
-)
+from obj2ngp.common.checks import checked, items, mapping, object_name, read_json, result_path
 from obj2ngp.common.files import UserError, atomic_path
 from obj2ngp.common.packing import holder, is_there
 from obj2ngp.common.records import FILE
 from obj2ngp.common.tables import read_table, write_table
-from obj2ngp.common.tensor_files import read_header
+from obj2ngp.common.tensor_files import COUNT, LABEL, TRAINED, read_header
 from obj2ngp.evaluation.registry import METRICS
 
 from .outcomes import Failure, Outcomes, write_failures
 
 TRAINING_FIGURES = ("training_seconds", "steps")
 MESH_FIGURES = ("faces", "vertices")
-COUNT = whole(0, 1e15)
-LABEL = text(200)
-MODEL = mapping(  # what is shown of a model's header
-    {
-        "training_seconds": number(-1),
-        "steps": COUNT,
-        "backend": LABEL,
-        "device": LABEL,
-        "versions": mapping({}, {"torch": LABEL, "obj2ngp": LABEL}),
-        "resolution": numbers(2, whole(1, 65535)),
-    }
-)
-RENDERED = mapping(  # and of the record of its renders
+RENDERED = mapping(  # what is shown of the record of its renders
     {"mesh": mapping(dict.fromkeys(MESH_FIGURES, COUNT)), "versions": mapping({"blender": LABEL})}
 )
 OBJECTS = items(mapping({"object": object_name(), "results": items(result_path(), "results")}), "objects", least=0)
@@ -104,7 +81,7 @@ def metric_figures(file):
 
 def training_figures(file):
     """What the header of an object's model file says of its training."""
-    header, _ = read_header(file, MODEL)
+    header, _ = read_header(file, TRAINED)
     return {
         **{name: _whole_if_it_is(header[name]) for name in TRAINING_FIGURES},
         **{name: header[name] for name in ("backend", "device")},

@@ -3,16 +3,18 @@
 import base64
 import dataclasses
 import html
-import json
+import math
 import zlib
 from pathlib import Path
 from statistics import fmean
 from string import Template
 
-from obj2ngp.common.checks import mapping, read_bytes, read_json
-from obj2ngp.common.files import UserError, atomic_path
+from obj2ngp.common.checks import checked, mapping, read_bytes, read_json, shown
+from obj2ngp.common.files import UserError, atomic_path, printable
+from obj2ngp.common.pages import embedded
 from obj2ngp.common.records import FILE, OK, read_records
 from obj2ngp.common.tables import read_table
+from obj2ngp.common.tensor_files import TRAINED
 from obj2ngp.ngp import load_model
 from obj2ngp.views.posed_images import DataError
 from obj2ngp.views.reading import read_cameras
@@ -23,13 +25,14 @@ from .source import packed_source
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = ("shader.js", "field.js", "mesh.js", "camera.js", "player.js", "page.js")
 LARGEST_COMPARISON = 1 << 24  # bytes
+MODEL = "model.safetensors"
 COMPARISON = "comparison.webp"  # a row of truth, prediction and error for each view that metrics.json names
 FILES = {
     "turntable (GIF)": "orbit.gif",
     "turntable (WebP)": "orbit.webp",
     "turntable (MP4)": "orbit.mp4",
     "test views": COMPARISON,
-    "model": "model.safetensors",
+    "model": MODEL,
     "metrics": "metrics.csv",
     "how they are computed": "metrics.json",
     "training": "training.csv",
@@ -38,6 +41,7 @@ FILES = {
 }
 RECORD = "renders/train/record.json"  # what the render program wrote of the training views
 MESHES = "export/mesh"  # where the mesh is, if it was exported
+DEEPEST = 8  # levels of settings that are told one by one
 MOST_POINTS = 200  # of the training curve
 MOST_CAMERAS = 500  # of a split
 
@@ -50,9 +54,10 @@ def table(file, *columns):
 def figure(row, column):
     """A number of a row, or None."""
     try:
-        return float(row[column])
+        value = float(row[column])
     except (KeyError, TypeError, ValueError):
         return None
+    return value if math.isfinite(value) else None
 
 
 def thinned(rows, most):
@@ -98,12 +103,12 @@ def comparison_of(results):
 
 
 def flat(settings, path=""):
-    """(dotted name, value in words) of nested settings."""
+    """(dotted name, value in words) of nested settings; what lies deeper than any of ours is one value."""
     for name, value in settings.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and path.count(".") < DEEPEST:
             yield from flat(value, path + name + ".")
         else:
-            yield path + name, json.dumps(value)
+            yield path + name, shown(value)
 
 
 def times(results):
@@ -120,8 +125,8 @@ def facts(model, record):
     yield "steps", "{:,} in {:.1f} s".format(model.header["steps"], header["training_seconds"])
     yield "backend", "{}, {}".format(header["backend"], header["device"])
     yield "seed", str(model.config.seed)
-    if "views" in header and "resolution" in header:
-        yield "training views", "{} of {}×{} pixels".format(header["views"], *header["resolution"])
+    if "views" in header:
+        yield "training views", "{} of {:.0f}×{:.0f} pixels".format(header["views"], *header["resolution"])
     yield (
         "encoding",
         "{0.levels} levels of {0.features}, 2^{0.table_log2} entries, {0.base_resolution} to"
@@ -167,11 +172,6 @@ def description(name, results, model):
     }
 
 
-def embedded(value):
-    """JSON that may stand inside a script element."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-
-
 def deflated(content):
     """Bytes as a text: deflated and in Base64."""
     return base64.b64encode(zlib.compress(content, 9)).decode("ascii")
@@ -184,7 +184,8 @@ def page_of(name, results, largest, source=None, alone=False):
     source   path of its .obj file, whose mesh the page shows, too, or None
     alone    whether to leave out links to the files beside it
     """
-    model = load_model(results / "model.safetensors")
+    model = load_model(results / MODEL)
+    checked(model.header, TRAINED, results / MODEL)
     content, data = description(name, results, model), ""
     try:
         content["field"], data = packed(model)
@@ -205,7 +206,7 @@ def page_of(name, results, largest, source=None, alone=False):
     read = lambda file: (STATIC / file).read_text(encoding="utf-8")  # noqa: E731
     scripts = "\n".join(read(file).replace('"use strict";\n', "") for file in SCRIPTS)
     return Template(read("page.html")).substitute(
-        title=html.escape(name),
+        title=html.escape(printable(name)),
         style=read("page.css"),
         object=embedded(content),
         data=data,
