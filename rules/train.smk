@@ -13,7 +13,7 @@ rule train:
         "logs/{object}/train.log",
     conda:
         TRAINER_ENVIRONMENT
-    threads: 1  # a step is so short that a second thread gains nothing: two objects at once do
+    threads: training_cores
     resources:
         gpu=gpus,
         mem_mb=needed("train", "mem_mb"),

@@ -16,7 +16,6 @@ import importlib, pkgutil
 import numba
 from obj2ngp.ngp import install
 from obj2ngp.ngp.backends import cpu
-from obj2ngp.ngp.backends.cpu.encoding import encoding_kernels
 
 install.main()
 modules = [importlib.import_module(f"{cpu.__name__}.{module.name}") for module in pkgutil.iter_modules(cpu.__path__)]
@@ -26,7 +25,6 @@ kernels = {
     for value in vars(module).values()
     if isinstance(value, numba.core.registry.CPUDispatcher)
 }
-kernels.update(encoding_kernels(2))
 assert len(kernels) > 20
 left_out = [kernel for kernel in kernels if not kernel.signatures]
 assert not left_out, left_out
@@ -46,7 +44,7 @@ def folders(tmp_path, monkeypatch):
     """A copy of the backend's files in a package of its own; the user's cache lies beside it."""
     package = tmp_path / "ngp" / "backends" / "cpu"
     shutil.copytree(compiling.FOLDER, package, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("field.py", "depth.py", "backends/base.py"):
+    for name in ("buffers.py", "depth.py", "field.py", "light.py", "backends/base.py"):
         shutil.copy(compiling.FOLDER.parents[1] / name, tmp_path / "ngp" / name)
     monkeypatch.setattr(compiling, "FOLDER", package)
     monkeypatch.setattr(numba.config, "CACHE_DIR", "")

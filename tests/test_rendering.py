@@ -1,8 +1,8 @@
 """Pictures of a field: what `render` makes of rays, on every backend that runs here, and which pixels get more rays."""
 
 import math
-import threading
 
+import numba
 import pytest
 import torch
 
@@ -10,7 +10,6 @@ from ball import around
 from obj2ngp.ngp import rendering
 from obj2ngp.ngp.backends import base
 from obj2ngp.ngp.backends.cpu import rendering as rounds
-from obj2ngp.ngp.backends.cpu.threads import share_out
 from obj2ngp.ngp.buffers import Samples
 from obj2ngp.ngp.rendering import Renderer, uneven
 from stage_scene import NETWORKS, STEP_SIZE, Scene, assert_near, tolerance
@@ -82,38 +81,19 @@ def test_unevenness_by_hand():
     torch.testing.assert_close(uneven(images)[0], expected)
 
 
-def test_parts_are_shared_out_once_each_and_errors_are_raised():
-    before, done, lock = torch.get_num_threads(), [], threading.Lock()
-    torch.set_num_threads(3)
-    try:
-
-        def part(begin, end):
-            assert torch.get_num_threads() == 1
-            share_out(lambda *inner: None, 5, 2)  # within a part: one after another
-            with lock:
-                done.append((begin, end))
-
-        share_out(part, 1003, 10)
-        assert sorted(done) == [(begin, min(begin + 10, 1003)) for begin in range(0, 1003, 10)]
-        assert torch.get_num_threads() == 3
-        share_out(part, 0, 10)
-        with pytest.raises(ZeroDivisionError):
-            share_out(lambda begin, end: 1 // (begin - 500), 1000, 10)
-        assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(before)
-
-
 def test_results_do_not_depend_on_the_threads():
     from obj2ngp.ngp.backends.cpu import Backend
 
-    results, before = [], torch.get_num_threads()
-    for threads in (1, 3):
-        torch.set_num_threads(threads)
+    results, before = [], numba.get_num_threads()
+    assert numba.config.NUMBA_NUM_THREADS > 1, "one core has nothing to compare"
+    for threads in (1, numba.config.NUMBA_NUM_THREADS):
+        numba.set_num_threads(threads)
         scene = Scene(Backend, NETWORKS["default"], rays=3000, capacity=1 << 16)
         scene.forward(), scene.backward()
-        results.append((scene.field.weight_gradient, scene.field.table_gradient, scene.rays.color))
-    torch.set_num_threads(before)
-    for one, three in zip(*results, strict=True):
-        assert torch.equal(one, three)
+        gradients = scene.field.weight_gradient.clone(), scene.field.table_gradient.clone()
+        scene.stages.render(scene.rays, scene.grid, scene.samples, STEP_SIZE)
+        results.append((*gradients, scene.rays.color))
+    numba.set_num_threads(before)
+    for one, many in zip(*results, strict=True):
+        assert torch.equal(one, many)
         assert math.isfinite(float(one.sum())) and one.any()

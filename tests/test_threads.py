@@ -17,12 +17,14 @@ from obj2ngp.ngp.threads import set_threads
 set_threads({})
 import os, numba, torch
 print(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS, os.environ.get("GOMP_SPINCOUNT"))
+print(os.environ["OPENBLAS_NUM_THREADS"])
 """
 
 
 def shown(count, **environment):
     """What PyTorch and numba say of their threads after `set_threads(count)`."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_", "NUMBA_", "MKL_"))}
+    ours = ("OMP_", "GOMP_", "NUMBA_", "MKL_", "OPENBLAS_")
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     done = subprocess.run(
         [sys.executable, "-c", SHOW.format(count)],
         cwd=WORKFLOW_SCRIPTS,
@@ -49,6 +51,10 @@ def test_what_the_environment_says_about_waiting_stays():
     assert int(shown(1)[2]) > 0
     assert shown(1, GOMP_SPINCOUNT="7")[2] == "7"
     assert shown(1, OMP_WAIT_POLICY="passive")[2] == "None"
+
+
+def test_each_thread_calls_blas_by_itself():
+    assert shown(3)[3] == "1"
 
 
 def test_too_late_is_an_error():

@@ -4,17 +4,17 @@ import os
 import sys
 
 # How often an OpenMP thread looks for work before it sleeps. GNU's own 300,000 are milliseconds, in which a thread that
-# waits takes a core from one that works; at 0 threads are woken for each of a step's many short parts. 300 steps on two
-# idle cores: 9.7 s with this, 9.7 to 11.0 with 1,000, 12.2 with GNU's.
+# waits takes a core from one that works; at 0 threads are woken for each of a step's loops.
 SPINS = 10_000
 
 
 def set_threads(count):
     """Have PyTorch and numba use `count` threads, 0 for as many as there are cores, or as the environment says.
 
-    They read it from the environment as they are loaded: RuntimeError if another number comes later than that. What the
-    environment already says about waiting stays.
+    They read it from the environment as they are loaded: RuntimeError if another number comes later than that. BLAS has
+    one: numba's threads each call it. What the environment already says about waiting stays.
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if count:
         loaded = {"torch", "numba"} & set(sys.modules)
         if loaded and os.environ.get("NUMBA_NUM_THREADS") != str(count):

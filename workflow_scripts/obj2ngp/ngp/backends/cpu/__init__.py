@@ -1,16 +1,21 @@
-"""The cpu backend: numba kernels, and torch's matrix products for the MLPs.
+"""The cpu backend: kernels in numba, with BLAS for the MLPs' matrix products.
 
-Stages are done in parts (see `threads`), of which no two write the same, so results do not depend on timing.
+Threads share out the loops over rays, parts of the samples, or levels; no two turns of a loop write the same, so
+results depend neither on timing nor on how many threads there are.
 """
 
 from __future__ import annotations
 
+import os
+
+import numba
 import torch
 
 from .. import base
 from . import adam, compositing, encoding, mlp, occupancy, rendering
 from . import rays as ray_kernels
-from .threads import share_out
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # SciPy's, which numba has not loaded yet: see ngp.threads
 
 
 class Backend(base.Backend):
@@ -27,13 +32,12 @@ class Backend(base.Backend):
 
     @classmethod
     def describe(cls):
-        count = torch.get_num_threads()
+        count = numba.get_num_threads()
         return "1 thread" if count == 1 else "{} threads".format(count)
 
     def __init__(self, field, capacity, training=True):
         super().__init__(field, capacity, training)
         self.capacity, self.activations = capacity, mlp.Activations(field, capacity, training)
-        self.tracers = []
 
     def draw_rays(self, views, rays, samples, clock):
         ray_kernels.draw_rays(views, rays, samples, clock)
@@ -42,13 +46,10 @@ class Backend(base.Backend):
         ray_kernels.march(rays, grid, samples, step_size)
 
     def encode(self, samples):
-        def part(begin, end):
-            encoding.encode(self.field, samples.position[begin:end], samples.encoding[begin:end])
-
-        share_out(part, samples.used(), mlp.PART)
+        encoding.encode(self.field, samples)
 
     def evaluate(self, rays, samples, step_size):
-        mlp.evaluate_density(self.field, samples, self.activations)
+        mlp.evaluate_density(samples, self.activations)
         compositing.list_alive(rays, samples, step_size)
         mlp.evaluate_color(self.field, rays.direction, samples, self.activations)
 
@@ -56,7 +57,7 @@ class Backend(base.Backend):
         compositing.composite(rays, samples, step_size)
 
     def render(self, rays, grid, samples, step_size):
-        rendering.render(self.tracers, self.field, rays, grid, step_size)
+        rendering.render(self.field, rays, grid, step_size)
         return True
 
     def composite_loss(self, rays, samples, step_size, huber, distortion):
@@ -76,17 +77,7 @@ class Backend(base.Backend):
         adam.optimise(self.field, moments, clock, config)
 
     def density(self, positions):
-        field, density = self.field, torch.empty(len(positions))
-        matrices = field.matrices(field.weights)[0]
-
-        def part(begin, end):
-            rows = torch.empty(end - begin, field.network.levels * field.network.features)
-            encoding.encode(field, positions[begin:end], rows)
-            outputs = [torch.empty(end - begin, width) for _, width in field.density_shapes]
-            density[begin:end] = mlp.density_of(mlp.run(rows, matrices, outputs))
-
-        share_out(part, len(positions), mlp.PART)
-        return density
+        return mlp.density_at(self.field, positions)
 
     def update_occupancy(self, grid, clock, step_size):
         limit = min(grid.config.cells_per_update, self.capacity)

@@ -1,16 +1,16 @@
 """Adam (Kingma & Ba 2015) on the entries that have a gradient; the others keep value and moments."""
 
+import numba
 import numpy as np
 import torch
 
-from .compiling import jit
-from .threads import share_out
+from .compiling import jit, jit_parallel
 
-PART = 1 << 14  # entries
+PART = 1 << 12  # entries
 
 
 @jit
-def adam_kernel(value, gradient, first, second, rate, beta1, beta2, correction1, correction2, decay):
+def adam_part(value, gradient, first, second, rate, beta1, beta2, correction1, correction2, decay):
     one, tiny, none = np.float32(1), np.float32(1e-15), np.float32(0)
     for i in range(len(value)):  # without branches, and in single precision: several entries in one instruction
         g, v, m, n = gradient[i], value[i], first[i], second[i]
@@ -22,6 +22,24 @@ def adam_kernel(value, gradient, first, second, rate, beta1, beta2, correction1,
         gradient[i] = none
         first[i], second[i] = m_next if touched else m, n_next if touched else n
         value[i] = v_next if touched else v
+
+
+@jit_parallel
+def adam_kernel(value, gradient, first, second, rate, beta1, beta2, correction1, correction2, decay):
+    for part in numba.prange(-(-len(value) // PART)):
+        begin, end = part * PART, (part + 1) * PART
+        adam_part(
+            value[begin:end],
+            gradient[begin:end],
+            first[begin:end],
+            second[begin:end],
+            rate,
+            beta1,
+            beta2,
+            correction1,
+            correction2,
+            decay,
+        )
 
 
 def optimise(field, moments, clock, config):
@@ -41,12 +59,7 @@ def optimise(field, moments, clock, config):
                 1 / (1 - config.beta2 ** (step + 1)),
                 decay,
             )
-            singles = [np.float32(number) for number in numbers]  # as the entries are
-
-            def part(begin, end, arrays=arrays, singles=singles):
-                adam_kernel(*(array[begin:end] for array in arrays), *singles)
-
-            share_out(part, value.numel(), PART)
+            adam_kernel(*arrays, *(np.float32(number) for number in numbers))  # single precision, as the entries are
     else:
         field.table_gradient.zero_()
         field.weight_gradient.zero_()

@@ -8,6 +8,7 @@ user's cache. Where neither can, they are kept nowhere.
 
 import functools
 import hashlib
+import importlib
 import os
 from pathlib import Path
 
@@ -20,20 +21,41 @@ require_address_space(450_000_000, "backend cpu: its kernels")
 import numba  # noqa: E402
 
 OPTIONS = dict(nogil=True, fastmath={"contract", "arcp", "nsz"})
-SOURCES = ("*.py", "../base.py", "../../field.py", "../../depth.py")  # whose code or constants kernels are made of
+# What numba would share out beside loops over prange.
+UNSHARED = ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion")
+# Whose code or constants kernels are made of.
+SOURCES = ("*.py", "../base.py", "../../buffers.py", "../../depth.py", "../../field.py", "../../light.py")
 FOLDER = Path(__file__).resolve().parent
 
 
-def jit(function):
-    """The compiled kernel of `function`, kept from one process to the next."""
+def jit(function, **options):
+    """The compiled kernel of `function`, kept from one process to the next; `options` are further ones of numba's."""
     folder = cache_folder()
     if folder is None:
-        return numba.njit(**OPTIONS)(function)
+        return numba.njit(**OPTIONS, **options)(function)
     before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, folder
     try:
-        return numba.njit(cache=True, **OPTIONS)(function)
+        return numba.njit(cache=True, **OPTIONS, **options)(function)
     finally:
         numba.config.CACHE_DIR = before
+
+
+def jit_parallel(function):
+    """As `jit`, with the loops over `numba.prange` shared out among numba's threads.
+
+    No two turns of such a loop may write the same, and none may depend on how many threads there are.
+    """
+    return jit(function, parallel=dict.fromkeys(UNSHARED, False)) if openmp() else jit(function)
+
+
+@functools.lru_cache(maxsize=None)
+def openmp():
+    """Whether numba has OpenMP here. Its other ways to share a loop out take longer than most of a step's loops."""
+    try:
+        importlib.import_module("numba.np.ufunc.omppool")
+    except ImportError:
+        return False
+    return True
 
 
 @functools.lru_cache(maxsize=None)
@@ -55,7 +77,7 @@ def cache_folder():
 def source_hash():
     """Sixteen hexadecimal digits that follow from what the kernels are made of."""
     files = sorted(path for pattern in SOURCES for path in FOLDER.glob(pattern))
-    content = hashlib.sha256()
+    content = hashlib.sha256(b"parallel" if openmp() else b"")
     for path in files:
         content.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return content.hexdigest()[:16]

@@ -6,14 +6,12 @@ w_k = T_k (1 - exp(-d_k)), and T_{k+1} = T_k exp(-d_k). A ray ends where T_k < M
 
 import math
 
+import numba
 import numpy as np
 
-from ...light import ray_gradients
-from ..base import COLOR_PULL, MIN_TRANSMITTANCE, ROULETTE, whole_pixels
-from .compiling import jit
-from .threads import share_out
-
-PART = 1024  # rays
+from ..base import COLOR_PULL, MIN_TRANSMITTANCE, ROULETTE
+from .compiling import jit, jit_parallel
+from .loss import ray_gradients
 
 
 @jit
@@ -44,9 +42,9 @@ def list_alive(rays, samples, step_size):
     )
 
 
-@jit
-def composite_kernel(begin, end, first, count, density, rgb, t, background, step_size, color, transmittance, depth):
-    for i in range(begin, end):
+@jit_parallel
+def composite_kernel(active, first, count, density, rgb, t, background, step_size, color, transmittance, depth):
+    for i in numba.prange(active):
         left = np.float32(1.0)
         r, g, b, z = np.float32(0.0), np.float32(0.0), np.float32(0.0), np.float32(0.0)
         for s in range(first[i], first[i] + max(count[i], 0)):
@@ -63,7 +61,8 @@ def composite_kernel(begin, end, first, count, density, rgb, t, background, step
 
 def composite(rays, samples, step_size):
     """See Backend.composite."""
-    arrays = dict(
+    composite_kernel(
+        active=int(rays.active),
         first=rays.first.numpy(),
         count=rays.count.numpy(),
         density=samples.density.numpy(),
@@ -75,13 +74,11 @@ def composite(rays, samples, step_size):
         transmittance=rays.transmittance.numpy(),
         depth=rays.depth.numpy(),
     )
-    share_out(lambda begin, end: composite_kernel(begin=begin, end=end, **arrays), int(rays.active), PART)
 
 
-@jit
+@jit_parallel
 def loss_gradient_kernel(
-    begin,
-    end,
+    active,
     first,
     count,
     density,
@@ -102,7 +99,7 @@ def loss_gradient_kernel(
     d opacity / d density_k = step_size * T_N. The distortion's slopes d / d w_k take the place of colours: they are
     2 sum_j w_j |t_k - t_j| + 2/3 step_size w_k, by sums of w and w t on both sides of sample k.
     """
-    for i in range(begin, end):
+    for i in numba.prange(active):
         if count[i] < 0:
             continue
         last, left = first[i] - 1, np.float32(1.0)
@@ -182,9 +179,9 @@ def draw_lots(rays, samples, faint, row):
 def composite_loss(rays, samples, step_size, huber, distortion):
     """Writes what Backend.composite_loss names, before lots are drawn."""
     composite(rays, samples, step_size)
-    active = int(rays.active)
-    d_color, d_opacity, d_distortion = ray_gradients(rays, whole_pixels(rays), huber, distortion)
-    arrays = dict(
+    d_color, d_opacity, d_distortion = ray_gradients(rays, huber, distortion)
+    loss_gradient_kernel(
+        active=int(rays.active),
         first=rays.first.numpy(),
         count=rays.count.numpy(),
         density=samples.density.numpy(),
@@ -192,11 +189,10 @@ def composite_loss(rays, samples, step_size, huber, distortion):
         t=samples.t.numpy(),
         transmittance=rays.transmittance.numpy(),
         depth=rays.depth.numpy(),
-        d_color=d_color.numpy(),
-        d_opacity=d_opacity.numpy(),
-        d_distortion=d_distortion.numpy(),
+        d_color=d_color,
+        d_opacity=d_opacity,
+        d_distortion=d_distortion,
         step_size=step_size,
         d_density=samples.d_density.numpy(),
         d_rgb=samples.d_rgb.numpy(),
     )
-    share_out(lambda begin, end: loss_gradient_kernel(begin=begin, end=end, **arrays), active, PART)

@@ -5,15 +5,14 @@ forward stage are samples, those of the backward stage levels, which share no ta
 coordinates is worked out for a tile at once, in loops that the compiler turns into vector instructions.
 """
 
-import functools
-
+import numba
 import numpy as np
 
 from ...field import HASH_PRIMES
-from .compiling import jit
-from .threads import share_out
+from .compiling import jit, jit_parallel
 
-TILE = 64  # samples
+PART = 512  # samples
+TILE = 64
 HALF, ONE = np.float32(0.5), np.float32(1.0)
 STEP_X, PRIME_Y, PRIME_Z = (np.uint32(prime) for prime in HASH_PRIMES)
 
@@ -68,55 +67,69 @@ def corner_weights(fraction, s):
     return gx * a, fx * a, gx * b, fx * b, gx * c, fx * c, gx * d, fx * d
 
 
-@functools.lru_cache(maxsize=None)
-def encoding_kernels(features):
-    """(encode_kernel, encode_backward_kernel) for tables with so many features: a constant, so that loops unroll."""
-
-    @jit
-    def encode_kernel(n, position, table, scale, resolution, offset, hashed, encoding):
-        place, fraction = np.zeros((3, TILE), np.float32), np.empty((3, TILE), np.float32)
-        low, high = np.empty((3, TILE), np.uint32), np.empty((3, TILE), np.uint32)
-        for begin in range(0, n, TILE):
-            count = min(TILE, n - begin)
-            for s in range(count):
-                for a in range(3):
-                    place[a, s] = position[begin + s, a]
-            for level in range(len(scale)):
-                along_axes(place, scale[level], resolution[level], hashed[level], low, high, fraction)
-                first, mask = np.uint32(offset[level]), np.uint32(offset[level + 1] - offset[level] - 1)
-                for s in range(count):
-                    e0, e1, e2, e3, e4, e5, e6, e7 = corners(low, high, s, first, mask, hashed[level])
-                    w0, w1, w2, w3, w4, w5, w6, w7 = corner_weights(fraction, s)
-                    for f in range(features):
-                        encoding[begin + s, level * features + f] = (
-                            (w0 * table[e0, f] + w1 * table[e1, f]) + (w2 * table[e2, f] + w3 * table[e3, f])
-                        ) + ((w4 * table[e4, f] + w5 * table[e5, f]) + (w6 * table[e6, f] + w7 * table[e7, f]))
-
-    @jit
-    def encode_backward_kernel(level, index, position, d_encoding, scale, resolution, offset, hashed, d_table):
-        """One level; `d_encoding` row j belongs to sample index[j]."""
-        place, fraction = np.zeros((3, TILE), np.float32), np.empty((3, TILE), np.float32)
-        low, high = np.empty((3, TILE), np.uint32), np.empty((3, TILE), np.uint32)
-        first, mask = np.uint32(offset[level]), np.uint32(offset[level + 1] - offset[level] - 1)
-        for begin in range(0, len(index), TILE):
-            count = min(TILE, len(index) - begin)
-            for s in range(count):
-                for a in range(3):
-                    place[a, s] = position[index[begin + s], a]
+@jit
+def encode_part(n, position, table, scale, resolution, offset, hashed, channels, encoding):
+    place, fraction = np.zeros((3, TILE), np.float32), np.empty((3, TILE), np.float32)
+    low, high = np.empty((3, TILE), np.uint32), np.empty((3, TILE), np.uint32)
+    for begin in range(0, n, TILE):
+        count = min(TILE, n - begin)
+        for s in range(count):
+            for a in range(3):
+                place[a, s] = position[begin + s, a]
+        for level in range(len(scale)):
             along_axes(place, scale[level], resolution[level], hashed[level], low, high, fraction)
+            first, mask = np.uint32(offset[level]), np.uint32(offset[level + 1] - offset[level] - 1)
             for s in range(count):
-                entries, weights = corners(low, high, s, first, mask, hashed[level]), corner_weights(fraction, s)
-                for c in range(8):
-                    for f in range(features):
-                        d_table[entries[c], f] += weights[c] * d_encoding[begin + s, level * features + f]
+                e0, e1, e2, e3, e4, e5, e6, e7 = corners(low, high, s, first, mask, hashed[level])
+                w0, w1, w2, w3, w4, w5, w6, w7 = corner_weights(fraction, s)
+                for f in range(len(channels)):
+                    encoding[begin + s, level * len(channels) + f] = (
+                        (w0 * table[e0, f] + w1 * table[e1, f]) + (w2 * table[e2, f] + w3 * table[e3, f])
+                    ) + ((w4 * table[e4, f] + w5 * table[e5, f]) + (w6 * table[e6, f] + w7 * table[e7, f]))
 
-    return encode_kernel, encode_backward_kernel
+
+@jit_parallel
+def encode_kernel(n, position, table, scale, resolution, offset, hashed, channels, encoding):
+    for part in numba.prange(-(-n // PART)):
+        begin, end = part * PART, min((part + 1) * PART, n)
+        encode_part(
+            end - begin, position[begin:end], table, scale, resolution, offset, hashed, channels, encoding[begin:end]
+        )
+
+
+@jit
+def encode_backward_level(level, index, position, d_encoding, scale, resolution, offset, hashed, channels, d_table):
+    """`d_encoding` row j belongs to sample index[j]."""
+    place, fraction = np.zeros((3, TILE), np.float32), np.empty((3, TILE), np.float32)
+    low, high = np.empty((3, TILE), np.uint32), np.empty((3, TILE), np.uint32)
+    first, mask = np.uint32(offset[level]), np.uint32(offset[level + 1] - offset[level] - 1)
+    for begin in range(0, len(index), TILE):
+        count = min(TILE, len(index) - begin)
+        for s in range(count):
+            for a in range(3):
+                place[a, s] = position[index[begin + s], a]
+        along_axes(place, scale[level], resolution[level], hashed[level], low, high, fraction)
+        for s in range(count):
+            entries, weights = corners(low, high, s, first, mask, hashed[level]), corner_weights(fraction, s)
+            for c in range(8):
+                for f in range(len(channels)):
+                    d_table[entries[c], f] += weights[c] * d_encoding[begin + s, level * len(channels) + f]
+
+
+@jit_parallel
+def encode_backward_kernel(index, position, d_encoding, scale, resolution, offset, hashed, channels, d_table):
+    for level in numba.prange(len(scale)):
+        encode_backward_level(level, index, position, d_encoding, scale, resolution, offset, hashed, channels, d_table)
 
 
 def levels_of(field):
-    """What the kernels read of the field's GridLevels."""
+    """What the kernels read of the field's GridLevels.
+
+    The length of `channels` is the number of features: with a tuple, part of the type, so that loops unroll.
+    """
     levels = field.levels
     return dict(
+        channels=(0,) * field.network.features,
         scale=levels.scale.numpy(),
         resolution=levels.resolution.numpy(),
         offset=levels.offset.numpy(),
@@ -124,26 +137,23 @@ def levels_of(field):
     )
 
 
-def encode(field, position, encoding):
-    """Writes `encoding` (n, levels*features) of positions (n or more, 3); one part of a stage."""
-    kernel, _ = encoding_kernels(field.network.features)
-    kernel(
-        n=len(encoding),
-        position=position.numpy(),
+def encode(field, samples):
+    """See Backend.encode."""
+    encode_kernel(
+        n=samples.used(),
+        position=samples.position.numpy(),
         table=field.table.numpy(),
-        encoding=encoding.numpy(),
+        encoding=samples.encoding.numpy(),
         **levels_of(field),
     )
 
 
 def encode_backward(field, samples):
     """See Backend.encode_backward."""
-    _, kernel = encoding_kernels(field.network.features)
-    arrays = dict(
+    encode_backward_kernel(
         index=samples.alive[: int(samples.alive_count)].numpy(),
         position=samples.position.numpy(),
         d_encoding=samples.d_encoding.numpy(),
         d_table=field.table_gradient.numpy(),
         **levels_of(field),
     )
-    share_out(lambda level, _: kernel(level=level, **arrays), field.network.levels, 1)

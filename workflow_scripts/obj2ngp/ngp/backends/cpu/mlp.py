@@ -1,23 +1,63 @@
-"""Density and colour MLP: torch's matrix products, ReLU in between, no biases.
+"""Density and colour MLP: matrix products of BLAS, ReLU in between, no biases.
 
     density = exp(min(raw_0, MAX_LOG_DENSITY))        raw = the density MLP's outputs
     colour  = sigmoid(colour MLP(raw, spherical harmonics of the direction))
 
-Colours are evaluated only for the samples that samples.alive lists, and gradients flow only through those.
+Colours are evaluated only for the samples that samples.alive lists, and gradients flow only through those. Each part
+of the samples goes through all layers at once, in one thread.
 """
 
+import math
+
+import numba
 import numpy as np
 import torch
 
 from ...field import MAX_LOG_DENSITY
-from .compiling import jit
-from .threads import share_out
+from . import encoding
+from .compiling import jit, jit_parallel
 
-PART = 2048  # samples: what a layer makes of them fits a core's cache
+PART = 512  # samples: what the layers make of them fits a core's cache
+LARGEST, ZERO, ONE = np.float32(MAX_LOG_DENSITY), np.float32(0), np.float32(1)
 
 
 @jit
-def color_inputs_kernel(index, ray, direction, raw, degree, out):
+def run(x, matrices, outputs, begin, end):
+    """Runs an MLP on rows of `x`; rows begin to end of each layer's `outputs` receive its result."""
+    for layer in range(len(matrices)):
+        out = outputs[layer][begin:end]
+        np.dot(x, matrices[layer], out)
+        if layer + 1 < len(matrices):
+            for i in range(out.shape[0]):
+                for f in range(out.shape[1]):
+                    out[i, f] = max(out[i, f], ZERO)
+        x = out
+
+
+@jit
+def run_backward(x, matrices, outputs, begin, end, d_out, gradients, part):
+    """The gradient of an MLP's input; `gradients` of each matrix [part] receives that of the matrix."""
+    for layer in range(len(matrices) - 1, -1, -1):
+        before = outputs[layer - 1][begin:end] if layer > 0 else x
+        np.dot(before.T, d_out, gradients[layer][part])
+        d_in = np.empty((len(d_out), matrices[layer].shape[0]), np.float32)
+        np.dot(d_out, matrices[layer].T, d_in)
+        if layer > 0:
+            for i in range(d_in.shape[0]):
+                for f in range(d_in.shape[1]):
+                    d_in[i, f] = d_in[i, f] if before[i, f] > ZERO else ZERO
+        d_out = d_in
+    return d_out
+
+
+@jit
+def density_of(raw):
+    """Of the density MLP's first output."""
+    return np.float32(math.exp(min(raw, LARGEST)))
+
+
+@jit
+def color_inputs(index, ray, direction, raw, degree, out):
     """Rows of the colour MLP's input: the density MLP's outputs, then spherical harmonics of the direction.
 
     Real spherical harmonics up to degree 4 (Ramamoorthi & Hanrahan 2001, with the signs of tiny-cuda-nn).
@@ -47,99 +87,189 @@ def color_inputs_kernel(index, ray, direction, raw, degree, out):
 
 
 @jit
-def mask_kernel(gradient, value):
-    """ReLU's backward pass, in place; (n,width) both. torch has none that makes no array in between."""
-    for i in range(gradient.shape[0]):
-        for f in range(gradient.shape[1]):
-            gradient[i, f] = gradient[i, f] if value[i, f] > 0 else np.float32(0)
+def color_part(index, ray, direction, raw, degree, matrices, color_input, outputs, begin, end, rgb):
+    """Colours of the samples `index`; what leads to them stays in rows begin to end of `color_input` and `outputs`."""
+    color_inputs(index, ray, direction, raw, degree, color_input[begin:end])
+    run(color_input[begin:end], matrices, outputs, begin, end)
+    last = outputs[len(outputs) - 1][begin:end]
+    for j in range(len(index)):
+        for a in range(3):
+            last[j, a] = ONE / (ONE + np.float32(math.exp(-last[j, a])))
+            rgb[index[j], a] = last[j, a]
 
 
-def run(x, matrices, outputs):
-    """Runs an MLP on rows of `x`, one part of a stage; `outputs` receives every layer's result. Returns the last."""
-    for i, (matrix, out) in enumerate(zip(matrices, outputs)):
-        torch.mm(x, matrix, out=out)
-        x = out.relu_() if i + 1 < len(matrices) else out
-    return x
+@jit_parallel
+def density_kernel(n, rows, matrices, outputs, density):
+    for part in numba.prange(-(-n // PART)):
+        begin, end = part * PART, min((part + 1) * PART, n)
+        run(rows[begin:end], matrices, outputs, begin, end)
+        raw = outputs[len(outputs) - 1]
+        for s in range(begin, end):
+            density[s] = density_of(raw[s, 0])
 
 
-def run_backward(x, matrices, outputs, d_out, gradients):
-    """Gradient of an MLP's input; adds those of its matrices to `gradients`."""
-    for i in reversed(range(len(matrices))):
-        before = outputs[i - 1] if i else x
-        gradients[i].addmm_(before.t(), d_out)
-        d_out = torch.mm(d_out, matrices[i].t())
-        if i:
-            mask_kernel(gradient=d_out.numpy(), value=before.numpy())
-    return d_out
+@jit_parallel
+def color_kernel(index, ray, direction, raw, degree, matrices, color_input, outputs, rgb):
+    for part in numba.prange(-(-len(index) // PART)):
+        begin, end = part * PART, min((part + 1) * PART, len(index))
+        color_part(index[begin:end], ray, direction, raw, degree, matrices, color_input, outputs, begin, end, rgb)
 
 
-def density_of(raw):
-    """(n,) of the density MLP's outputs (n, geometry_features)."""
-    return torch.exp(raw[:, 0].clamp(max=MAX_LOG_DENSITY))
+@jit
+def take_rows(rows, places, out):
+    for j in range(len(places)):
+        for f in range(rows.shape[1]):
+            out[j, f] = rows[places[j], f]
+
+
+@jit_parallel
+def backward_kernel(
+    index,
+    row,
+    rows,
+    density,
+    d_density,
+    d_rgb,
+    density_matrices,
+    density_outputs,
+    color_matrices,
+    color_input,
+    color_outputs,
+    kept_density,
+    kept_color,
+    density_gradients,
+    color_gradients,
+    d_rows,
+):
+    """Of the samples `index`, whose colours have the places `row`: `d_rows`, and each part's share of the gradients."""
+    for part in numba.prange(-(-len(index) // PART)):
+        begin, end = part * PART, min((part + 1) * PART, len(index))
+        samples, places = index[begin:end], row[begin:end]
+        n, geometry = end - begin, density_outputs[len(density_outputs) - 1].shape[1]
+        for layer in range(len(color_outputs)):
+            take_rows(color_outputs[layer], places, kept_color[layer][begin:end])
+        color = kept_color[len(color_outputs) - 1][begin:end]
+        d_out = np.empty((n, 3), np.float32)
+        for j in range(n):
+            for a in range(3):
+                d_out[j, a] = d_rgb[samples[j], a] * (color[j, a] * (ONE - color[j, a]))
+        x = np.empty((n, color_input.shape[1]), np.float32)
+        take_rows(color_input, places, x)
+        d_x = run_backward(x, color_matrices, kept_color, begin, end, d_out, color_gradients, part)
+        d_raw = np.empty((n, geometry), np.float32)
+        for j in range(n):
+            for f in range(geometry):
+                d_raw[j, f] = d_x[j, f]
+            d_raw[j, 0] += d_density[samples[j]] * density[samples[j]]
+        for layer in range(len(density_outputs) - 1):
+            take_rows(density_outputs[layer], samples, kept_density[layer][begin:end])
+        x = np.empty((n, rows.shape[1]), np.float32)
+        take_rows(rows, samples, x)
+        d_x = run_backward(x, density_matrices, kept_density, begin, end, d_raw, density_gradients, part)
+        d_rows[begin:end] = d_x
 
 
 class Activations:
-    """What the MLPs' forward stage leaves for their backward stage, for up to `capacity` samples."""
+    """What the MLPs' forward stage leaves for their backward stage, for up to `capacity` samples.
+
+    Layers' tensors stand in tuples, as NumPy arrays that share the memory of what they are made of.
+    """
 
     def __init__(self, field, capacity, training):
-        rows = lambda shapes: [torch.empty(capacity, outputs) for _, outputs in shapes]  # noqa: E731
-        self.density_outputs = rows(field.density_shapes)
-        self.color_input = torch.empty(capacity, field.color_shapes[0][0])
-        self.color_outputs = rows(field.color_shapes)
+        outputs = lambda shapes: tuple(np.empty((capacity, width), np.float32) for _, width in shapes)  # noqa: E731
+        self.density_matrices, self.color_matrices = arrays_of(field)
+        self.density_outputs, self.color_outputs = outputs(field.density_shapes), outputs(field.color_shapes)
+        self.color_input = np.empty((capacity, field.color_shapes[0][0]), np.float32)
         if training:
+            parts = lambda shapes: tuple(np.empty((-(-capacity // PART), *shape), np.float32) for shape in shapes)  # noqa: E731
             self.row = torch.empty(capacity, dtype=torch.int32)  # of the colours of sample alive[j]
-            self.weight_gradients = torch.empty(-(-capacity // PART), len(field.weights))  # a row for each part
+            self.kept_density, self.kept_color = outputs(field.density_shapes), outputs(field.color_shapes)
+            self.density_gradients, self.color_gradients = parts(field.density_shapes), parts(field.color_shapes)
 
 
-def evaluate_density(field, samples, activations):
+def arrays_of(field):
+    """The matrices of a Field's two MLPs, as tuples of arrays that share its memory."""
+    return tuple(tuple(matrix.numpy() for matrix in matrices) for matrices in field.matrices(field.weights))
+
+
+def evaluate_density(samples, activations):
     """Writes samples.density; the density MLP's outputs stay in `activations`."""
-    matrices = field.matrices(field.weights)[0]
-
-    def part(begin, end):
-        outputs = [out[begin:end] for out in activations.density_outputs]
-        samples.density[begin:end] = density_of(run(samples.encoding[begin:end], matrices, outputs))
-
-    share_out(part, samples.used(), PART)
+    density_kernel(
+        n=samples.used(),
+        rows=samples.encoding.numpy(),
+        matrices=activations.density_matrices,
+        outputs=activations.density_outputs,
+        density=samples.density.numpy(),
+    )
 
 
 def evaluate_color(field, direction, samples, activations):
     """Writes samples.rgb of the samples that samples.alive lists; `direction` (R,3) is that of their rays."""
-    matrices = field.matrices(field.weights)[1]
-    arrays = dict(
+    color_kernel(
+        index=samples.alive[: int(samples.alive_count)].numpy(),
         ray=samples.ray.numpy(),
         direction=direction.numpy(),
-        raw=activations.density_outputs[-1].numpy(),
+        raw=activations.density_outputs[-1],
         degree=field.network.sh_degree,
+        matrices=activations.color_matrices,
+        color_input=activations.color_input,
+        outputs=activations.color_outputs,
+        rgb=samples.rgb.numpy(),
     )
-
-    def part(begin, end):
-        index, color_input = samples.alive[begin:end], activations.color_input[begin:end]
-        color_inputs_kernel(index=index.numpy(), out=color_input.numpy(), **arrays)
-        output = run(color_input, matrices, [out[begin:end] for out in activations.color_outputs])
-        samples.rgb.index_copy_(0, index.long(), output.sigmoid_())
-
-    share_out(part, int(samples.alive_count), PART)
 
 
 def evaluate_backward(field, samples, activations):
     """See Backend.evaluate_backward."""
-    density, color = field.matrices(field.weights)
-    geometry, total = field.network.geometry_features, int(samples.alive_count)
+    total = int(samples.alive_count)
+    backward_kernel(
+        index=samples.alive[:total].numpy(),
+        row=activations.row[:total].numpy(),
+        rows=samples.encoding.numpy(),
+        density=samples.density.numpy(),
+        d_density=samples.d_density.numpy(),
+        d_rgb=samples.d_rgb.numpy(),
+        density_matrices=activations.density_matrices,
+        density_outputs=activations.density_outputs,
+        color_matrices=activations.color_matrices,
+        color_input=activations.color_input,
+        color_outputs=activations.color_outputs,
+        kept_density=activations.kept_density,
+        kept_color=activations.kept_color,
+        density_gradients=activations.density_gradients,
+        color_gradients=activations.color_gradients,
+        d_rows=samples.d_encoding.numpy(),
+    )
+    gradients = activations.density_gradients + activations.color_gradients
+    matrices = sum(field.matrices(field.weight_gradient), [])
+    for matrix, parts in zip(matrices, gradients):
+        matrix += torch.from_numpy(parts[: -(-total // PART)].sum(0))
 
-    def part(begin, end):
-        index, row = samples.alive[begin:end].long(), activations.row[begin:end].long()
-        gradient = activations.weight_gradients[begin // PART].zero_()
-        d_density, d_color = field.matrices(gradient)
-        outputs = [out[row] for out in activations.color_outputs]
-        d_out = samples.d_rgb[index] * (outputs[-1] * (1 - outputs[-1]))
-        d_raw = run_backward(activations.color_input[row], color, outputs, d_out, d_color)[:, :geometry]
-        d_raw = d_raw.contiguous()
-        d_raw[:, 0] += samples.d_density[index] * samples.density[index]
-        # The hidden layers of the terminated samples are in the way: those of the others are done again.
-        encoding = samples.encoding[index]
-        outputs = [out[begin:end] for out in activations.density_outputs]
-        run(encoding, density, outputs)
-        samples.d_encoding[begin:end] = run_backward(encoding, density, outputs, d_raw, d_density)
 
-    share_out(part, total, PART)
-    field.weight_gradient += activations.weight_gradients[: -(-total // PART)].sum(0)
+@jit_parallel
+def density_at_kernel(position, table, scale, resolution, offset, hashed, channels, matrices, outputs, density):
+    """`outputs` (threads * PART, width) of each layer are for the threads to work in."""
+    for part in numba.prange(-(-len(position) // PART)):
+        begin, end = part * PART, min((part + 1) * PART, len(position))
+        place = numba.get_thread_id() * PART
+        rows = np.empty((end - begin, matrices[0].shape[0]), np.float32)
+        encoding.encode_part(end - begin, position[begin:end], table, scale, resolution, offset, hashed, channels, rows)
+        run(rows, matrices, outputs, place, place + end - begin)
+        raw = outputs[len(outputs) - 1]
+        for s in range(begin, end):
+            density[s] = density_of(raw[place + s - begin, 0])
+
+
+def density_at(field, positions):
+    """See Backend.density."""
+    density = torch.empty(len(positions))
+    matrices, _ = arrays_of(field)
+    room = numba.get_num_threads() * PART
+    density_at_kernel(
+        position=positions.numpy(),
+        table=field.table.numpy(),
+        matrices=matrices,
+        outputs=tuple(np.empty((room, width), np.float32) for _, width in field.density_shapes),
+        density=density.numpy(),
+        **encoding.levels_of(field),
+    )
+    return density

@@ -6,22 +6,20 @@ samples in occupied cells are kept. Marching counts a ray's samples, finds room 
 
 import math
 
+import numba
 import numpy as np
 
 from ..base import STREAM_BACKGROUND, STREAM_PIXEL, rays_to_draw
-from .compiling import jit
+from .compiling import jit, jit_parallel
 from .hashing import pcg4d, unit
-from .threads import share_out
 
-PART = 1024  # rays
 HALF = np.float32(0.5)
 BLOCK = 4  # cells along an edge of a block that rays leave in one go where all of it is empty
 
 
-@jit
+@jit_parallel
 def draw_rays_kernel(
-    begin,
-    end,
+    active,
     seed,
     step,
     pixels,
@@ -42,7 +40,7 @@ def draw_rays_kernel(
     edge,
 ):
     height, width = rgba.shape[1], rgba.shape[2]
-    for i in range(begin, end):
+    for i in numba.prange(active):
         part, part_row, part_column = i % (edge * edge), i // edge % edge, i % edge
         pick, jx, jy, jt = pcg4d(i // (edge * edge), step, seed, STREAM_PIXEL)
         red, green, blue, _ = pcg4d(i // (edge * edge), step, seed, STREAM_BACKGROUND)
@@ -68,7 +66,8 @@ def draw_rays(views, rays, samples, clock):
     active = rays_to_draw(rays, samples)
     rays.active[0] = active
     focal, center_x, center_y, scale = views.camera.tolist()
-    arrays = dict(
+    draw_rays_kernel(
+        active=active,
         seed=int(clock.seed),
         step=int(clock.step),
         pixels=views.pixels[: int(views.pixel_count)].numpy(),
@@ -88,7 +87,6 @@ def draw_rays(views, rays, samples, clock):
         ray_pixel=rays.pixel.numpy(),
         edge=rays.supersampling,
     )
-    share_out(lambda begin, end: draw_rays_kernel(begin=begin, end=end, **arrays), active, PART)
     rays.far[:active] = views.reach[rays.pixel[:active].long()].float()
 
 
@@ -105,15 +103,24 @@ def cube_interval(origin, direction, i):
 
 
 @jit
+def unite(row, other):
+    for z in range(len(row)):  # by itself, so that the compiler makes vector instructions of it
+        row[z] |= other[z]
+
+
+@jit_parallel
 def block_kernel(occupied, resolution, blocks):
     """Marks the blocks (B,B,B) that hold an occupied cell."""
-    for x in range(len(blocks)):
-        blocks[x] = 0
-        for cell_x in range(x * BLOCK, min(x * BLOCK + BLOCK, resolution)):
-            for y in range(resolution):
-                row = (cell_x * resolution + y) * resolution
-                for z in range(resolution):
-                    blocks[x, y // BLOCK, z // BLOCK] |= occupied[row + z]
+    for x in numba.prange(len(blocks)):
+        within = np.empty(resolution, np.uint8)
+        for y in range(len(blocks)):
+            within[:] = 0
+            for cell_x in range(x * BLOCK, min(x * BLOCK + BLOCK, resolution)):
+                for cell_y in range(y * BLOCK, min(y * BLOCK + BLOCK, resolution)):
+                    row = (cell_x * resolution + cell_y) * resolution
+                    unite(within, occupied[row : row + resolution])
+            for z in range(len(blocks)):
+                blocks[x, y, z] = within[z * BLOCK : z * BLOCK + BLOCK].any()
 
 
 def cells_of(grid, step_size):
@@ -154,9 +161,9 @@ def exit_after(place, low, rate, edge):
     return (np.float32(low + (edge if rate > 0 else 0)) - place) / rate
 
 
-@jit
-def count_samples_kernel(begin, end, origin, direction, jitter, far, occupied, blocks, resolution, step_size, count):
-    for i in range(begin, end):
+@jit_parallel
+def count_samples_kernel(active, origin, direction, jitter, far, occupied, blocks, resolution, step_size, count):
+    for i in numba.prange(active):
         near, leaves = cube_interval(origin, direction, i)
         limit = min(leaves, far[i])
         start = near + jitter[i] * step_size
@@ -179,11 +186,11 @@ def place_samples_kernel(active, first, count, capacity):
     return total
 
 
-@jit
+@jit_parallel
 def write_samples_kernel(
-    begin, end, origin, direction, jitter, far, occupied, blocks, resolution, step_size, first, count, position, t, ray
+    active, origin, direction, jitter, far, occupied, blocks, resolution, step_size, first, count, position, t, ray
 ):
-    for i in range(begin, end):
+    for i in numba.prange(active):
         if count[i] > 0:
             near, leaves = cube_interval(origin, direction, i)
             limit = min(leaves, far[i])
@@ -201,6 +208,7 @@ def march(rays, grid, samples, step_size):
     active = int(rays.active)
     first, count = rays.first.numpy(), rays.count.numpy()
     arrays = dict(
+        active=active,
         origin=rays.origin.numpy(),
         direction=rays.direction.numpy(),
         jitter=rays.jitter.numpy(),
@@ -210,6 +218,6 @@ def march(rays, grid, samples, step_size):
     )
     written = dict(first=first, position=samples.position.numpy(), t=samples.t.numpy(), ray=samples.ray.numpy())
     rays.count[active:] = 0
-    share_out(lambda begin, end: count_samples_kernel(begin=begin, end=end, **arrays), active, PART)
+    count_samples_kernel(**arrays)
     samples.count[0] = int(place_samples_kernel(active=active, first=first, count=count, capacity=samples.capacity))
-    share_out(lambda begin, end: write_samples_kernel(begin=begin, end=end, **arrays, **written), active, PART)
+    write_samples_kernel(**arrays, **written)

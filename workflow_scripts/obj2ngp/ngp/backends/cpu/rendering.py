@@ -6,24 +6,23 @@ that have ended make room for others. Colours are evaluated only where a sample'
 
 import math
 
+import numba
 import numpy as np
-import torch
 
-from ...buffers import Samples
 from ...depth import HALF, OPAQUE
 from ..base import MIN_TRANSMITTANCE
-from . import encoding, mlp
-from .compiling import jit
+from .compiling import jit, jit_parallel
+from .encoding import encode_part, levels_of
+from .mlp import arrays_of, color_part, density_of, run
 from .rays import cells_of, cube_interval, next_sample
-from .threads import share_out
 
-PART = 1 << 13  # rays
+PART = 1 << 13  # rays that take part in the same rounds
 ROUND = 1 << 12  # samples: what the MLPs make of them stays in a core's cache
 MIN_WEIGHT = 1e-2  # samples that weigh less lend their weight to the next one, or to the ray's last
 
 
 @jit
-def begin_kernel(
+def begin_rays(
     origin, direction, jitter, occupied, blocks, resolution, step_size, step, color, transmittance, depth, lent
 ):
     """Finds the march step of each ray's first sample, -1 where it has none."""
@@ -36,7 +35,7 @@ def begin_kernel(
 
 
 @jit
-def list_live_kernel(begin, step, live):
+def list_live(begin, step, live):
     """Lists rays that have samples left, as many as there is room for, from number `begin` on.
 
     Returns the first of them, or the number of rays, and how many they are.
@@ -53,7 +52,7 @@ def list_live_kernel(begin, step, live):
 
 
 @jit
-def take_kernel(
+def take_samples(
     live, share, count, position, t, ray, origin, direction, jitter, occupied, blocks, resolution, step_size, step
 ):
     """Writes up to `share` samples of each live ray; the rows of one that has fewer repeat its last."""
@@ -74,7 +73,7 @@ def take_kernel(
 
 
 @jit
-def weigh_kernel(live, share, count, density, t, step_size, least, step, transmittance, depth, lent, weight, index):
+def weigh(live, share, count, density, t, step_size, least, step, transmittance, depth, lent, weight, index):
     """The samples' weights; ends the rays behind which too little light is left.
 
     Lists in `index` the samples to be coloured, and gives them the weight of those before them that are not; returns
@@ -103,70 +102,100 @@ def weigh_kernel(live, share, count, density, t, step_size, least, step, transmi
 
 
 @jit
-def add_colors_kernel(index, ray, weight, rgb, color):
+def add_colors(index, ray, weight, rgb, color):
     """Adds the listed samples to their rays."""
     for s in index:
         for a in range(3):
             color[ray[s], a] += weight[s] * rgb[s, a]
 
 
-class Tracer:
-    """Traces rays in one thread; holds what a round needs."""
+@jit_parallel
+def trace_kernel(
+    origin,
+    direction,
+    jitter,
+    occupied,
+    blocks,
+    resolution,
+    step_size,
+    table,
+    scale,
+    levels,
+    offset,
+    hashed,
+    channels,
+    degree,
+    density_matrices,
+    color_matrices,
+    density_outputs,
+    color_outputs,
+    color_input,
+    least,
+    color,
+    transmittance,
+    depth,
+):
+    """Writes the latter three; `color_input` and the outputs have ROUND rows for each thread to work in.
 
-    def __init__(self, field):
-        self.field = field
-        self.samples = Samples(ROUND, field.network, training=False)
-        self.activations = mlp.Activations(field, ROUND, training=False)
-        self.live, self.count = np.empty(ROUND, np.int32), np.empty(ROUND, np.int32)
-        self.weight = np.empty(ROUND, np.float32)
-        self.step, self.lent = np.empty(PART, np.int32), np.empty(PART, np.float32)
-
-    def trace(self, rays, begin, end, cells):
-        """Writes color, transmittance and depth of the rays begin to end, PART at most; `cells` are `cells_of`."""
-        field, samples, step = self.field, self.samples, self.step[: end - begin]
-        part = lambda tensor: tensor[begin:end].numpy()  # noqa: E731
-        origin, direction, jitter = part(rays.origin), part(rays.direction), part(rays.jitter)
-        way = dict(origin=origin, direction=direction, jitter=jitter, step=step, **cells)
-        light = dict(transmittance=part(rays.transmittance), depth=part(rays.depth), lent=self.lent)
-        position, t, ray = samples.position.numpy(), samples.t.numpy(), samples.ray.numpy()
-        density, rgb, index = samples.density.numpy(), samples.rgb.numpy(), samples.alive.numpy()
-        color, weight, first = part(rays.color), self.weight, 0
-        begin_kernel(color=color, **light, **way)
+    Neighbours are in different parts, so that all parts cost the same.
+    """
+    parts = -(-len(origin) // PART)
+    for part in numba.prange(parts):
+        own = origin[part::parts], direction[part::parts], jitter[part::parts]
+        cells = occupied, blocks, resolution, step_size
+        its_color, left, median = color[part::parts], transmittance[part::parts], depth[part::parts]
+        step, lent = np.empty(len(left), np.int32), np.empty(len(left), np.float32)
+        live, count, ray, index = np.empty((4, ROUND), np.int32)
+        t, density, weight = np.empty((3, ROUND), np.float32)
+        position, rgb = np.empty((ROUND, 3), np.float32), np.empty((ROUND, 3), np.float32)
+        rows = np.empty((ROUND, density_matrices[0].shape[0]), np.float32)
+        place, first = numba.get_thread_id() * ROUND, 0
+        raw = density_outputs[len(density_outputs) - 1][place : place + ROUND]
+        begin_rays(*own, *cells, step, its_color, left, median, lent)
         while True:
-            first, n = list_live_kernel(begin=first, step=step, live=self.live)
-            if not n:
+            first, n = list_live(first, step, live)
+            if n == 0:
                 break
-            taken = dict(live=self.live[:n], share=ROUND // n, count=self.count)
-            take_kernel(position=position, t=t, ray=ray, **taken, **way)
-            used = n * taken["share"]
-            samples.count.fill_(used)
-            encoding.encode(field, samples.position, samples.encoding[:used])
-            mlp.evaluate_density(field, samples, self.activations)
-            colored = weigh_kernel(
-                density=density,
-                t=t,
-                step_size=cells["step_size"],
-                least=MIN_WEIGHT,
-                step=step,
-                weight=weight,
-                index=index,
-                **taken,
-                **light,
+            share = ROUND // n
+            used = n * share
+            take_samples(live[:n], share, count, position, t, ray, *own, *cells, step)
+            encode_part(used, position, table, scale, levels, offset, hashed, channels, rows)
+            run(rows[:used], density_matrices, density_outputs, place, place + used)
+            for s in range(used):
+                density[s] = density_of(raw[s, 0])
+            colored = weigh(
+                live[:n], share, count, density, t, step_size, least, step, left, median, lent, weight, index
             )
-            samples.alive_count.fill_(colored)
-            mlp.evaluate_color(field, rays.direction[begin:end], samples, self.activations)
-            add_colors_kernel(index=index[:colored], ray=ray, weight=weight, rgb=rgb, color=color)
-        rays.color[begin:end] += rays.transmittance[begin:end, None] * rays.background[begin:end]
+            shown = index[:colored]
+            end = place + colored
+            color_part(shown, ray, own[1], raw, degree, color_matrices, color_input, color_outputs, place, end, rgb)
+            add_colors(shown, ray, weight, rgb, its_color)
 
 
-def render(tracers, field, rays, grid, step_size):
-    """See Backend.render; `tracers` is a list of idle Tracers, to which those that had to be made are added."""
-    cells = cells_of(grid, step_size)
-
-    def part(begin, end):
-        tracer = tracers.pop() if tracers else Tracer(field)
-        tracer.trace(rays, begin, end, cells)
-        tracers.append(tracer)
-
-    with torch.no_grad():
-        share_out(part, int(rays.active), PART)
+def render(field, rays, grid, step_size):
+    """See Backend.render."""
+    active, room = int(rays.active), numba.get_num_threads() * ROUND
+    used = lambda tensor: tensor[:active].numpy()  # noqa: E731
+    scratch = lambda shapes: tuple(np.empty((room, width), np.float32) for _, width in shapes)  # noqa: E731
+    density_matrices, color_matrices = arrays_of(field)
+    levels = levels_of(field)
+    trace_kernel(
+        origin=used(rays.origin),
+        direction=used(rays.direction),
+        jitter=used(rays.jitter),
+        table=field.table.numpy(),
+        levels=levels.pop("resolution"),
+        degree=field.network.sh_degree,
+        density_matrices=density_matrices,
+        color_matrices=color_matrices,
+        density_outputs=scratch(field.density_shapes),
+        color_outputs=scratch(field.color_shapes),
+        color_input=np.empty((room, field.color_shapes[0][0]), np.float32),
+        least=MIN_WEIGHT,
+        color=used(rays.color),
+        transmittance=used(rays.transmittance),
+        depth=used(rays.depth),
+        **levels,
+        **cells_of(grid, step_size),
+    )
+    rays.color[:active] += rays.transmittance[:active, None] * rays.background[:active]
