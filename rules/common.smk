@@ -199,7 +199,11 @@ def cores(wildcards):
 
 def training_cores(wildcards):
     """CPU cores for a training: those that the other objects leave idle; two objects at once get more of two cores."""
-    return 1 if gpus(wildcards) else max(1, min(4, (workflow.cores or 1) // max(1, OBJECTS.total)))
+    return (
+        1
+        if gpus(wildcards)
+        else max(1, min(4, (workflow.cores or 1) // max(1, OBJECTS.total)))
+    )
 
 
 def source_mesh(wildcards):
