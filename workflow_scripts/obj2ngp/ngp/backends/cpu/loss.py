@@ -95,7 +95,8 @@ def ray_gradients(rays, huber, distortion):
     They are the derivatives by the rays' colours over black (R,3), their opacities (R,), and their distortions (R,).
     """
     active, n = int(rays.active), rays.supersampling**2
-    d_color, d_opacity, d_apart = np.empty((active, 3), np.float32), *np.empty((2, active), np.float32)
+    d_color = np.empty((active, 3), np.float32)
+    d_opacity, d_apart = np.empty(active, np.float32), np.empty(active, np.float32)
     rays.loss[active:] = 0
     ray_gradient_kernel(
         pixels=active // n,
