@@ -54,6 +54,11 @@ class Blender:
         pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    def core_seconds(self):
+        """Seconds of all cores that the process has used so far (2): its own, and the system's for it."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return np.array(fields[11:13], int) / os.sysconf("SC_CLK_TCK")
+
     def close(self):
         self._process.stdin.close()
         self._process.wait(timeout=60)

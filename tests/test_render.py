@@ -87,6 +87,14 @@ def test_presets(blender, cube):
     assert cycles == [{"samples": 16}, {"samples": 256}]
 
 
+def test_with_one_thread_the_threads_that_wait_take_no_core(blender, cube):
+    """They asked the system for their turn all the time, as far as there were idle cores."""
+    begin = blender.core_seconds()
+    blender.render(cube, views=4, resolution=[128, 128], threads=1)
+    own, of_system = blender.core_seconds() - begin
+    assert of_system < 0.1 * own
+
+
 def test_same_seed_same_pixels(blender, cube):
     """Whatever the number of threads, and down to the bytes of the files."""
     first = blender.render(cube, views=2)

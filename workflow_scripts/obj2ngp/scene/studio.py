@@ -23,6 +23,7 @@ from .settings import SAMPLES
 PNG_END = b"IEND\xaeB`\x82"
 KEY_DIRECTION = (0.5, -0.65, 1.0)  # towards the key light: front left and above
 KEY_ANGLE = math.radians(30)  # apparent size: soft shadows
+FEWEST_THREADS = 2  # with one, the waiting threads of Blender's pool keep all other cores of the machine busy
 TRANSPARENT_LAYERS = 64  # surfaces that a ray may pass through; Blender's 8 turns deep glass black
 
 
@@ -110,7 +111,7 @@ def configure_cycles(settings, threads):
     scene.render.film_transparent = True
     scene.render.threads_mode = "FIXED" if threads else "AUTO"
     if threads:
-        scene.render.threads = threads
+        scene.render.threads = max(threads, FEWEST_THREADS)
     scene.render.dither_intensity = 0.0
     scene.display_settings.display_device = "sRGB"
     scene.view_settings.view_transform = "Standard"
