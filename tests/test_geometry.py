@@ -24,6 +24,7 @@ from obj2ngp.ngp.lattice import density_lattice
 from obj2ngp.ngp.model_file import Model
 from obj2ngp.ngp.rendering import Renderer
 from obj2ngp.scene.source_mesh import source_surface, triangulated
+from obj2ngp.surface.rays import Triangles
 from obj2ngp.views.nerf_synthetic import write_images
 from obj2ngp.views.pictures import truth_on_white
 from test_surface import CENTER, ball_density
@@ -65,9 +66,8 @@ def write_record(folder, record=RECORD):
 def pair(found, true=None, images=None):
     """The SurfacePair of two meshes that the ball's cameras see."""
     images = images or ball_images(size=48)
-    return geometry.pair_surfaces(
-        geometry.sample_seen(*found, images), geometry.sample_seen(*(true or ball_mesh()), images), SIDE
-    )
+    samples = (geometry.sample_seen(Triangles(*mesh), images) for mesh in (found, true or ball_mesh()))
+    return geometry.pair_surfaces(*samples, SIDE)
 
 
 def test_the_same_surface_has_the_best_values():
@@ -124,7 +124,7 @@ def test_doubled_and_interior_faces_do_not_count(tmp_path):
     (_, one), (_, two) = (source_surface(path, record) for path in (plain, doubled))
     assert len(one) == len(faces) and len(two) == 2 * len(faces)
     images = ball_images(size=48)
-    points, _ = geometry.sample_seen(*source_surface(doubled, record), images)
+    points, _ = geometry.sample_seen(Triangles(*source_surface(doubled, record)), images)
     assert len(points) == geometry.POINTS
     assert np.linalg.norm(points, axis=1) == pytest.approx(RADIUS, abs=0.01)
     assert (points[:, 0] > 0).mean() == pytest.approx(0.5, abs=0.02)  # no side has more of them

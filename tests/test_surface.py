@@ -53,6 +53,8 @@ def test_what_lies_behind_a_surface_or_outside_all_pictures_is_not_seen(images):
     assert ball.seen(surface.vertices, images).mean() > 0.99
     inner = CENTER + (surface.vertices - CENTER) * 0.9
     assert not ball.seen(inner, images).any()
+    for normals in (surface.vertices - CENTER, CENTER - surface.vertices):  # only who is asked first depends on them
+        assert (ball.seen(surface.vertices, images, normals) == ball.seen(surface.vertices, images)).all()
     assert not ball.seen(CENTER + np.array([[0, 0, 50.0]]), images).any()
 
 
@@ -107,8 +109,19 @@ def test_peaks_are_the_highest_values_along_rays():
     values[3, 4, 5] = 2
     rays = np.array([[-3.0, 4, 5], [3.0, 4, 9], [3, 4.5, -1], [0, 0, -1], [3, 4, 5.5]])
     directions = np.array([[1.0, 0, 0], [0, 0, -1], [0, 0, 1], [0, 0, 1], [0, 0, 1]])
-    found = light.peaks(values, light.gaps(values), rays, directions)
+    found = light.peaks(values, light.gaps(values), rays, directions, 9.0)
     assert found == pytest.approx([2, 2, 1, 0, 1], abs=0.3) and found[3] == 0
+    assert (light.peaks(values, light.gaps(values), rays, directions, 0.5) > 0.5).tolist() == (found > 0.5).tolist()
+
+
+@pytest.mark.parametrize("side", [8, 9])
+def test_gaps_never_lead_over_a_value(side):
+    values = np.zeros((side,) * 3, np.float32)
+    values[1, 6, 2] = values[side - 1, 0, 0] = 1
+    steps = np.abs(np.indices(values.shape)[..., None] - np.argwhere(values).T[:, None, None, None]).max(axis=0).min(-1)
+    gap = light.gaps(values)[tuple(np.indices(values.shape) // light.COARSE)]
+    assert (gap > 0).any() and not gap[values > 0].any()
+    assert (steps >= np.where(gap > 0, (gap - 1) * light.COARSE + 1, 0)).all()
 
 
 def test_what_is_hidden_or_small_is_dropped():

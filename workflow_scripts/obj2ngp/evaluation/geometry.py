@@ -19,6 +19,7 @@ from obj2ngp.views.posed_images import PosedImages
 
 POINTS = 100_000  # on each of the two surfaces
 CANDIDATES = 8  # for each of these points, at most, among which those that some camera sees are looked for
+LEAF = 32  # points in a leaf of the trees that find the nearest: twice SciPy's, 15 % faster here
 WORST = 1.0  # the distance that counts where there is nothing to measure to: a whole side
 
 
@@ -107,15 +108,13 @@ def sample_surface(vertices, faces, count, random):
     return points, normal[face] / np.maximum(length[face], 1e-300)[:, None]
 
 
-def sample_seen(vertices, faces, images):
-    """Up to POINTS points (N,3), spread evenly over the part of triangles that PosedImages see; their normals (N,3)."""
-    from obj2ngp.surface.rays import Triangles
-
-    triangles, random = Triangles(vertices, faces), np.random.default_rng(0)
+def sample_seen(triangles, images):
+    """Up to POINTS points (N,3), spread evenly over the part of Triangles that PosedImages see; their normals (N,3)."""
+    random = np.random.default_rng(0)
     found, count, tried, batch = [], 0, 0, POINTS
     while batch:
-        points, normals = sample_surface(vertices, faces, batch, random)
-        seen = triangles.seen(points, images)
+        points, normals = sample_surface(triangles.vertices, triangles.faces, batch, random)
+        seen = triangles.seen(points, images, normals)
         found.append((points[seen], normals[seen]))
         count, tried = count + int(seen.sum()), tried + batch
         batch = int(1.05 * tried * (POINTS - count) / max(count, 1)) + 1 if count < POINTS else 0
@@ -143,8 +142,8 @@ def pair_surfaces(found, true, side):
     if not len(found[0]) or not len(true[0]):
         return SurfacePair(*(np.full(1, value) for value in (WORST, WORST, 0.0, 0.0)))
     (points, normals), (true_points, true_normals) = along_a_curve(*found), along_a_curve(*true)
-    to_true, near_true = cKDTree(true_points, balanced_tree=False).query(points)
-    to_found, near_found = cKDTree(points, balanced_tree=False).query(true_points)
+    to_true, near_true = cKDTree(true_points, LEAF, balanced_tree=False).query(points)
+    to_found, near_found = cKDTree(points, LEAF, balanced_tree=False).query(true_points)
     return SurfacePair(
         to_true / side,
         to_found / side,
@@ -183,10 +182,11 @@ class Geometry:
     def surfaces(self):
         """The SurfacePair of the field's surface and the source's, of what the training views see. Raises UserError."""
         from obj2ngp.surface.extraction import extract
+        from obj2ngp.surface.rays import Triangles
 
         surface = extract(load_lattice(self.predictions / LATTICE), self.training)
-        found = sample_seen(surface.vertices, surface.faces, self.training) if surface else ([], [])
-        return pair_surfaces(found, sample_seen(self.vertices, self.faces, self.training), self.side)
+        found = sample_seen(Triangles(surface.vertices, surface.faces), self.training) if surface else ([], [])
+        return pair_surfaces(found, sample_seen(self.triangles, self.training), self.side)
 
     def depths(self, views, index):
         """The DepthPair of the test view number `index` of PosedImages. Raises UserError."""

@@ -93,7 +93,8 @@ def best_level(logarithm, images):
         return LEVELS[len(LEVELS) // 2], np.nan
     lowest = np.float32(np.log(LEAST))
     value = logarithm - lowest
-    peak = peaks(value, gaps(value), origins * len(value) - 0.5, np.ascontiguousarray(directions)) + lowest
+    rays, enough = (origins * len(value) - 0.5, np.ascontiguousarray(directions)), np.log(LEVELS[-1]) - lowest
+    peak = peaks(value, gaps(value), *rays, enough) + lowest
     hit = peak >= np.log(LEVELS)[:, None]
     likeness = (hit & covered).sum(axis=1) / (hit | covered).sum(axis=1)
     best = int(np.argmax(likeness))

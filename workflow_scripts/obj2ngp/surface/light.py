@@ -56,7 +56,7 @@ def is_pictured(x, y, z, camera, planes):
 def least_thickness(density, gap, points, cameras, planes):
     """The optical thickness (N,) between lattice points (N,3) and that of the cameras (C,3) for which it is least.
 
-    density  per step of the lattice         gap  (R,R,R): no point nearer than this many steps has any
+    density  per step of the lattice         gap  of the density, see `gaps`
     planes   (C,3,4), see rays.picture_planes
 
     It is 0 where no camera has the point in its picture.
@@ -76,7 +76,7 @@ def least_thickness(density, gap, points, cameras, planes):
                 x, y, z = px + dx * t, py + dy * t, pz + dz * t
                 if not (0 <= x < end and 0 <= y < end and 0 <= z < end):
                     break
-                free = gap[int(x), int(y), int(z)] - 2
+                free = COARSE * gap[int(x) // COARSE, int(y) // COARSE, int(z) // COARSE] - COARSE - 1
                 if free > 0:
                     t += free
                 else:
@@ -96,11 +96,12 @@ def least_thickness(density, gap, points, cameras, planes):
     return result
 
 
-@compiled("float32[:](float32[:,:,:], int32[:,:,:], float64[:,:], float64[:,:])")
-def peaks(values, gap, origins, directions):
+@compiled("float32[:](float32[:,:,:], int32[:,:,:], float64[:,:], float64[:,:], float64)")
+def peaks(values, gap, origins, directions, enough):
     """The highest value (N,) of a lattice along rays (N,3), (N,3) in lattice coordinates; directions of length 1.
 
-    gap  (R,R,R): no point nearer than this many steps has a value
+    gap     of the values, see `gaps`
+    enough  where a ray meets this much, it does not matter whether it meets more
     """
     end = len(values) - 1
     result = np.zeros(len(origins), np.float32)
@@ -114,11 +115,11 @@ def peaks(values, gap, origins, directions):
             elif not 0 <= o < end:
                 leave = -1.0
         t = enter + 1e-6
-        while t < leave - 1e-6:
+        while t < leave - 1e-6 and result[i] < enough:
             x, y, z = ox + dx * t, oy + dy * t, oz + dz * t
             if not (0 <= x < end and 0 <= y < end and 0 <= z < end):
                 break
-            free = gap[int(x), int(y), int(z)] - 2
+            free = COARSE * gap[int(x) // COARSE, int(y) // COARSE, int(z) // COARSE] - COARSE - 1
             if free > 0:
                 t += free
             else:
@@ -128,8 +129,15 @@ def peaks(values, gap, origins, directions):
 
 
 def gaps(lattice):
-    """(R,R,R) int32: the steps (along an edge or diagonally) to the nearest point that has a value, for `peaks`."""
-    return distance_transform_cdt(lattice <= 0, "chessboard").astype(np.int32)
+    """How many blocks of COARSE x COARSE x COARSE points each of them is from the nearest that has a value, int32.
+
+    Along an edge or diagonally; 0 for a block that has one itself. Points of a block that is n blocks from it are at
+    least (n - 1) * COARSE + 1 steps from a value.
+    """
+    occupied = np.pad(lattice > 0, [(0, -side % COARSE) for side in lattice.shape])
+    for axis in range(3):
+        occupied = np.logical_or.reduceat(occupied, np.arange(0, occupied.shape[axis], COARSE), axis=axis)
+    return distance_transform_cdt(~occupied, "chessboard").astype(np.int32)
 
 
 def hiding(density, images):

@@ -32,6 +32,7 @@ class Triangles:
     """A triangle mesh to shoot rays at: vertices (V,3) and faces (F,3) of indices into them; at least one face."""
 
     def __init__(self, vertices, faces):
+        self.vertices, self.faces = vertices, faces
         corners = np.ascontiguousarray(vertices[faces], np.float32)
         self.longest_side = float(np.ptp(corners.reshape(-1, 3), axis=0).max())
         self._scene = EmbreeScene(robust=True)
@@ -49,22 +50,33 @@ class Triangles:
         face = np.asarray(hit["primID"])
         return np.where(face < 0, np.inf, hit["tfar"]).astype(np.float32), face
 
-    def seen(self, points, cameras):
+    def seen(self, points, cameras, normals=None):
         """Whether some of `cameras` (PosedImages in the mesh's coordinates) sees each of `points` (P,3): (P,) bool.
 
-        A camera sees a point that lies within its picture and behind no more than NEAR_ENOUGH of the first hit.
+        A camera sees a point that lies within its picture and behind no more than NEAR_ENOUGH of the first hit. Each
+        point asks the camera first that its normal (P,3), if given, faces most: that spares most of the others.
         """
-        points, left = np.asarray(points, np.float32), np.arange(len(points))
-        for pose in np.asarray(cameras.pose, np.float64):
-            eye, planes = pose[:3, 3].astype(np.float32), picture_planes(cameras, pose).astype(np.float32)
-            ray = points[left] - eye
-            inside = np.flatnonzero((ray @ planes >= 0).all(axis=1))
-            ray = ray[inside]
-            ends = 1 - NEAR_ENOUGH * self.longest_side / np.sqrt((ray * ray).sum(axis=1))
-            hidden = self._scene.run(np.broadcast_to(eye, ray.shape), ray, ends, query="OCCLUDED") >= 0
-            stays = np.ones(len(left), bool)
-            stays[inside[~hidden]] = False
-            left = left[stays]
-        seen = np.ones(len(points), bool)
-        seen[left] = False
+        points, poses = np.asarray(points, np.float32), np.asarray(cameras.pose, np.float64)
+        seen = np.zeros(len(points), bool)
+        if normals is not None:
+            eyes = poses[:, :3, 3] - points.mean(axis=0)
+            faced = np.argmax(normals @ (eyes / np.linalg.norm(eyes, axis=1, keepdims=True)).T, axis=1)
+            for index, pose in enumerate(poses):
+                asking = np.flatnonzero(faced == index)
+                seen[asking] = self._sees(points[asking], cameras, pose)
+        for pose in poses:
+            asking = np.flatnonzero(~seen)
+            seen[asking] = self._sees(points[asking], cameras, pose)
+        return seen
+
+    def _sees(self, points, cameras, pose):
+        """Whether the camera with the `pose` sees each of `points` (P,3) float32, see `seen`."""
+        eye, planes = pose[:3, 3].astype(np.float32), picture_planes(cameras, pose).astype(np.float32)
+        ray = points - eye
+        inside = np.flatnonzero((planes.T @ ray.T >= 0).all(axis=0))
+        ray = ray[inside]
+        ends = 1 - NEAR_ENOUGH * self.longest_side / np.sqrt(np.einsum("ij,ij->i", ray, ray))
+        hidden = self._scene.run(np.broadcast_to(eye, ray.shape), ray, ends, query="OCCLUDED") >= 0
+        seen = np.zeros(len(points), bool)
+        seen[inside[~hidden]] = True
         return seen
