@@ -61,6 +61,18 @@ def test_autograd_s_stages_do_what_those_by_hand_do(backend, name, encodes_itsel
     assert_near(scene.stages.density(position).log(), by_hand.stages.density(position).log(), error, "density")
 
 
+def test_only_so_many_positions_are_looked_at(backend):
+    """An update of the occupancy grid has room for more than there are cells; what lies behind them is no position."""
+    if backend.NAME != "cuda":
+        pytest.skip("its occupancy grid is updated for as many positions as there are cells")
+    scene = Scene(backend, NETWORKS["default"])
+    stages = with_autograd(backend)(scene.field, scene.samples.capacity)
+    position = torch.rand(50, 3, generator=torch.Generator().manual_seed(5)).to(backend.DEVICE)
+    expected, count = stages.density(position)[:20], torch.full((1,), 20, dtype=torch.int32, device=backend.DEVICE)
+    position[20:] = 1e30
+    assert torch.equal(stages._density(position, count)[:20], expected)
+
+
 @pytest.mark.parametrize("network", [NETWORK, *OTHERS.values()], ids=["default", *OTHERS])
 def test_the_module_has_the_values_of_query(tmp_path, network):
     model = load_model(write_model(tmp_path / "model.safetensors", network, scale=0.8, offset=(0.5, 0.45, 0.6)))
