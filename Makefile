@@ -49,8 +49,8 @@ test-blenders: $(WORKFLOW) $(BLENDER)
 fuzz:
 	python=$$(setup/find_python.sh 3.11 3.12 3.13) && "$$python" -m venv .venv-fuzz
 	.venv-fuzz/bin/pip install --quiet atheris==3.0.0 numpy==2.4.6 pillow==13.0.0
-	for target in obj mtl transforms model; do \
-	    .venv-fuzz/bin/python tests/fuzz.py $$target -max_total_time=900 || exit 1; \
+	for target in obj mtl transforms model set poses record table picture lattice; do \
+	    .venv-fuzz/bin/python tests/fuzz.py $$target -max_total_time=360 || exit 1; \
 	done
 
 lint: $(WORKFLOW)

@@ -47,6 +47,16 @@ def test_logs_of_trainings_that_took_no_time_are_drawn(collection):
     assert (collection / "out" / "training.svg").exists()
 
 
+@pytest.mark.parametrize("cell", ["nan", "1e308", "-5", "9" * 400, "dark"])
+def test_figures_that_there_cannot_be_are_left_out(tmp_path, cell):
+    for name, value in (("one", cell), ("two", 30)):
+        write_table(
+            tmp_path / "summary.csv", ["object", "status", "psnr"], [dict(object=name, status="ok", psnr=value)]
+        )
+        plots.main(["--results", str(tmp_path), "--out", str(tmp_path / name)])
+    assert not list((tmp_path / "one").iterdir()) and len(list((tmp_path / "two").iterdir())) == 2
+
+
 def test_nothing_to_plot(tmp_path):
     write_table(tmp_path / "summary.csv", ["object", "status"], [{"object": "a", "status": "failed"}])
     with pytest.raises(UserError, match="no finished object"):

@@ -19,7 +19,8 @@ SIZES = {"F32": 4, "F16": 2, "I64": 8, "I32": 4, "U8": 1, "BOOL": 1}  # bytes, o
 TENSOR = mapping(
     {"dtype": text(), "shape": items(whole(0, 2**40), "sizes", least=0), "data_offsets": numbers(2, whole(0, 2**40))}
 )
-COUNT = whole(0, 1e15)
+MOST = 1e15  # steps, faces, seconds: more than there can be
+COUNT = whole(0, MOST)
 LABEL = text(200)
 TRAINED = mapping(  # what tables and pages tell of a model, as our JSON in its file has it
     {

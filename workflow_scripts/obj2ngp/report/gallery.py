@@ -20,6 +20,7 @@ from markupsafe import Markup
 from obj2ngp.common.files import UserError, atomic_folder
 from obj2ngp.common.pages import embedded
 from obj2ngp.common.tables import read_table
+from obj2ngp.common.tensor_files import MOST
 from obj2ngp.evaluation.registry import METRICS
 
 from .outcomes import Outcomes
@@ -64,24 +65,26 @@ def include(file, target):
 def read_summary(file):
     """{object: {column: text or number}} of a table of summary.py, without its empty cells. Raises UserError.
 
-    A cell that should hold a number and does not counts as empty, a row that is cut off or too long is left out.
+    A cell that should hold a number and does not, or one that there cannot be, counts as empty; a row that is cut off
+    or too long is left out.
     """
     table = read_table(file, ["object", "status"], lenient=True)
     rows = {row["object"]: row for row in table}
     if len(rows) < len(table):
         raise UserError(f"{file}: names an object twice")
-    numeric = {*(metric.name for metric in METRICS), *TRAINING_FIGURES, *MESH_FIGURES}
-    return {name: dict(_cells(row, numeric)) for name, row in rows.items()}
+    bounds = {metric.name: (metric.low, metric.high) for metric in METRICS}
+    bounds.update(dict.fromkeys((*TRAINING_FIGURES, *MESH_FIGURES), (0, MOST)))
+    return {name: dict(_cells(row, bounds)) for name, row in rows.items()}
 
 
-def _cells(row, numeric):
+def _cells(row, bounds):
     for column, text in row.items():
-        if column not in numeric:
+        if column not in bounds:
             if text:
                 yield column, text
             continue
         try:
-            yield column, value_of(row, column)
+            yield column, value_of(row, column, *bounds[column])
         except ValueError:
             continue
 

@@ -59,8 +59,10 @@ def write_plots(results, out):
 
 
 def _distributions(pyplot, rows):
-    """A histogram of each metric that objects have."""
+    """A histogram of each metric that objects have; None where they have none."""
     metrics = [metric for metric in METRICS if any(metric.name in row for row in rows.values())]
+    if not metrics:
+        return None
     figure, axes = pyplot.subplots(len(metrics), 1, figsize=(5, 1.6 * len(metrics)), squeeze=False)
     for axis, metric in zip(axes[:, 0], metrics, strict=True):
         values = [row[metric.name] for row in rows.values() if metric.name in row]
