@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+import subprocess
 import zlib
 
 import numpy as np
@@ -30,6 +31,11 @@ def cut(share):
         path.write_bytes(content[:share] if share < 0 else content[: int(len(content) * share)])
 
     return damage
+
+
+def gone(path):
+    """Takes the file or folder away, however deep it is."""
+    subprocess.run(["rm", "-rf", "--", str(path)], check=True)
 
 
 def folder(path):

@@ -1,5 +1,6 @@
 """At the door: tables of objects, metrics and summaries, and what of them programs pass on."""
 
+import os
 import shutil
 
 import pytest
@@ -12,6 +13,8 @@ import status
 import summary
 from damage import NO_FILES, NO_JSON, at, with_json, written
 from door_helpers import MODEL, assert_refused, end_of, named, refused_or
+from obj2ngp.common.files import UserError
+from obj2ngp.workflow.objects import Objects, find_objects
 from result_files import write_object, write_objects
 from tensor_damage import TENSOR_FILES, own
 
@@ -150,6 +153,40 @@ def test_unfit_results_concern_their_object_alone(results, file, spoil, words):
     assert line.startswith(f"chair: {file}: ") and words in line, line
     table = (results / "out" / "summary.csv").read_text()
     assert "\ncar,ok," in table and table.count("\n") == 5 and "\nchair,ok" not in table
+
+
+# What the configuration names.
+def objects_of(**source):
+    return find_objects(Objects(**source))
+
+
+@pytest.mark.parametrize("spoil, words", named(case for case in NO_FILES if case[2]))
+def test_files_that_name_the_objects(tmp_path, spoil, words):
+    """None is waited for, and none is read without end."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/chair.obj").touch()
+    for key, source in (
+        ("table", {"table": str(tmp_path / "names")}),
+        ("exclude", {"folder": str(tmp_path / "models"), "exclude": str(tmp_path / "names")}),
+    ):
+        (tmp_path / "names").write_text(f"object\tpath\nchair\t{tmp_path / 'models/chair.obj'}\n")
+        spoil(tmp_path / "names")
+        with pytest.raises(UserError) as caught:
+            objects_of(**source)
+        message = str(caught.value)
+        assert message.startswith(f"objects.{key}: cannot read {tmp_path / 'names'}: ") and words in message
+        damage.gone(tmp_path / "names")
+
+
+def test_folders_that_lie_very_deep_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(1200):
+        os.mkdir("d")
+        os.chdir("d")
+    os.chdir(tmp_path)
+    with pytest.raises(UserError, match="^objects.folder: .: more than 200 folders within one another$"):
+        objects_of(folder=".")
+    damage.gone(tmp_path / "d")
 
 
 def test_control_characters_and_formulas_go_nowhere(results):

@@ -6,6 +6,7 @@ refused is a `UserError` that names the object and the file.
 """
 
 import csv
+import io
 import os
 import re
 import unicodedata
@@ -13,13 +14,14 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Optional, Tuple, Union
 
-from obj2ngp.common.checks import NAME
+from obj2ngp.common.checks import NAME, read_text
 from obj2ngp.common.files import UserError
 from obj2ngp.common.settings import setting
 from obj2ngp.views import kinds
 
 PERIODIC = re.compile(r"(.+?)\1{19}$")  # Snakemake takes such an end for an endless recursion
 LONGEST_NAME = 200  # bytes; file systems allow 255, and temporary siblings are a little longer
+DEEPEST = 200  # folders within one another, which Python searches by calls within one another
 RESERVED = {
     "failures.csv",
     "collection",
@@ -170,11 +172,19 @@ def read_table(table):
     An override's column is named after the configuration key, such as `render.up`; an empty cell
     overrides nothing. Empty lines and lines that start with # are skipped.
     """
+    lines = io.StringIO(_read("objects.table", table), newline="")
     try:
-        with open(table, newline="", encoding="utf-8-sig") as file:
-            yield from _objects_of(table, enumerate(csv.reader(file, delimiter="\t"), 1))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        yield from _objects_of(table, enumerate(csv.reader(lines, delimiter="\t"), 1))
+    except csv.Error as error:
         raise UserError(f"objects.table: cannot read {table}: {error}") from error
+
+
+def _read(key, path):
+    """The text of the file that the configuration names at `key`. Raises UserError."""
+    try:
+        return read_text(path)
+    except UserError as error:
+        raise UserError(f"{key}: cannot read {error}") from error
 
 
 def _objects_of(table, lines):
@@ -242,6 +252,8 @@ def _found(folder, key, models):
     while links:
         found = []
         for parent, folders, names in os.walk(links.pop(0), onerror=lambda error: _refuse(key, error)):
+            if parent.count(os.sep) > DEEPEST:
+                raise UserError(f"{key}: {folder}: more than {DEEPEST} folders within one another")
             if not _is_new(parent, visited):
                 folders.clear()
                 continue
@@ -292,10 +304,7 @@ def scan_shapenet(source):
 def _names(names, key):
     """The set of `names`, a tuple or a file with one a line; None if None."""
     if isinstance(names, str):
-        try:
-            names = Path(names).read_text(encoding="utf-8").split()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{key}: cannot read {names}: {error}") from error
+        names = _read(key, names).split()
     return None if names is None else set(names)
 
 
