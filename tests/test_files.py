@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from obj2ngp.common.files import UserError, atomic_folder, atomic_path, run_program
+from obj2ngp.common.files import UserError, atomic_folder, atomic_path, run_program, set_aside
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -110,3 +110,19 @@ def test_user_errors_are_one_line_and_exit_code_1(capsys):
         run_program(main, [])
     assert exit_info.value.code == 1
     assert capsys.readouterr().err == "error: chair: no such file\n"
+
+
+@pytest.mark.parametrize("how", [atomic_path, atomic_folder])
+@pytest.mark.parametrize("link", [False, True])
+def test_what_is_neither_a_file_nor_a_folder_is_not_replaced(tmp_path, how, link):
+    """As a device such as /dev/null: all users of the machine would lose it."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    if link:
+        (tmp_path / "link").symlink_to(pipe)
+    with pytest.raises(UserError, match="neither a file nor a folder"), how(tmp_path / "link" if link else pipe):
+        raise AssertionError("work was done")
+    with pytest.raises(UserError, match="neither a file nor a folder"):
+        set_aside(tmp_path / "link" if link else pipe)
+    assert sorted(path.name for path in tmp_path.iterdir()) == (["link", "pipe"] if link else ["pipe"])
+    assert pipe.is_fifo()

@@ -7,6 +7,14 @@ from pathlib import Path
 
 import pytest
 
+import export
+import import_views
+import orbit
+import render
+import render_views
+import train
+import verify
+import view
 from obj2ngp.ngp.threads import set_threads
 
 pytestmark = pytest.mark.slow
@@ -55,6 +63,14 @@ def test_what_the_environment_says_about_waiting_stays():
 
 def test_each_thread_calls_blas_by_itself():
     assert shown(3)[3] == "1"
+
+
+@pytest.mark.parametrize("words", ["-1", "1025", "9" * 30, "1.5", "", "all"])
+@pytest.mark.parametrize("program", [train, orbit, render_views, render, export, import_views, verify, view])
+def test_what_is_no_number_of_threads_is_refused(program, words, capsys):
+    with pytest.raises(SystemExit) as end:
+        program.parse(["--threads", words])
+    assert end.value.code == 2 and f"{words!r} is no number from 0 to 1024" in capsys.readouterr().err
 
 
 def test_too_late_is_an_error():

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from obj2ngp.common.files import naming, run_program
+from obj2ngp.common.options import thread_count
 from obj2ngp.common.provenance import add_record_options, recorded
 from obj2ngp.common.settings import read_settings
 from obj2ngp.views.importing import import_set
@@ -18,7 +19,7 @@ def parse(argv):
     parser.add_argument("--source", type=Path, required=True, help="image set: a folder, or a .json file")
     parser.add_argument("--settings", default="{}", help="JSON object, see obj2ngp/views/settings.py")
     parser.add_argument("--renders", type=Path, required=True, help="folder for transforms_*.json and the pictures")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="pictures that are worked on at a time")
+    parser.add_argument("--threads", type=thread_count, default=1, metavar="N", help="pictures worked on at a time")
     parser.add_argument("--pack", action="store_true", help="archives in place of the folders of pictures")
     add_record_options(parser)
     return parser.parse_args(argv)

@@ -13,6 +13,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # Blender does not
 
 from obj2ngp.common.files import naming, run_program  # noqa: E402
+from obj2ngp.common.options import thread_count  # noqa: E402
 from obj2ngp.common.provenance import add_record_options, recorded  # noqa: E402
 from obj2ngp.scene.rendering import render  # noqa: E402
 from obj2ngp.scene.settings import METHOD, SPLITS  # noqa: E402
@@ -27,7 +28,7 @@ def parse(argv):
     parser.add_argument("--settings", required=True, help="JSON object, see obj2ngp/scene/settings.py")
     parser.add_argument("--images", required=True, help="folder for 000.png, 001.png, ... and record.json")
     parser.add_argument("--transforms", required=True, help="file for the cameras")
-    parser.add_argument("--threads", type=int, default=0, help="0: all; the pictures do not depend on it")
+    parser.add_argument("--threads", type=thread_count, default=0, help="0: all; the pictures do not depend on it")
     add_record_options(parser)
     return parser.parse_args(argv)
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from obj2ngp.common.files import naming, run_program
+from obj2ngp.common.options import thread_count
 from obj2ngp.common.provenance import add_record_options, recorded
 from obj2ngp.common.settings import read_settings
 from obj2ngp.ngp import backends
@@ -21,7 +22,7 @@ def parse(argv):
     parser.add_argument("--set-aside", action="store_true", help="move a model that is not usable out of the way")
     parser.add_argument("--settings", default="{}", help="JSON object, see ViewSettings")
     parser.add_argument("--backend", default="auto", choices=("auto", *backends.NAMES))
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads to use (0: all)")
+    parser.add_argument("--threads", type=thread_count, default=0, metavar="N", help="CPU threads to use (0: all)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     add_record_options(parser)
     return parser.parse_args(argv)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from obj2ngp.common.files import naming, run_program
+from obj2ngp.common.options import thread_count
 from obj2ngp.common.provenance import add_record_options, recorded
 from obj2ngp.ngp import backends
 from obj2ngp.ngp.config import METHOD
@@ -18,7 +19,7 @@ def parse(argv):
     parser.add_argument("--renders", type=Path, required=True, help="folder with transforms_train.json")
     parser.add_argument("--settings", default="{}", help="JSON object: the `train` section of the configuration")
     parser.add_argument("--backend", default="auto", choices=("auto", *backends.NAMES))
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads to use (0: all)")
+    parser.add_argument("--threads", type=thread_count, default=0, metavar="N", help="CPU threads to use (0: all)")
     parser.add_argument("--model", type=Path, required=True, help="model to write (.safetensors)")
     parser.add_argument("--log", type=Path, required=True, help="training log to write (.csv)")
     add_record_options(parser)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from obj2ngp.common.files import run_program
+from obj2ngp.common.options import thread_count
 from obj2ngp.report.verify import read_expected, verify
 
 
@@ -16,7 +17,7 @@ def parse(argv):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, required=True, help="folder of the objects' results")
     parser.add_argument("--parameters", type=Path, required=True, help="file of the rule `parameters` (.json)")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="objects that are read at a time")
+    parser.add_argument("--threads", type=thread_count, default=1, metavar="N", help="objects that are read at a time")
     return parser.parse_args(argv)
 
 

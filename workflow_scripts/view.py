@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from obj2ngp.common.files import run_program
+from obj2ngp.common.options import thread_count
 
 
 def parse(argv):
@@ -12,7 +13,7 @@ def parse(argv):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path, help="trained model (.safetensors)")
     parser.add_argument("--backend", default="auto", help="what renders; default: the best that runs here")
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads to use (0: all)")
+    parser.add_argument("--threads", type=thread_count, default=0, metavar="N", help="CPU threads to use (0: all)")
     parser.add_argument("--host", default="127.0.0.1", help="address to serve at; 0.0.0.0 serves other machines, too")
     parser.add_argument("--port", type=int, default=8080, help="port to serve at")
     parser.add_argument("--seconds", type=float, help="end after so long; otherwise at Ctrl-C")

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import re
+import stat
 import sys
 from pathlib import Path
 
@@ -159,11 +160,20 @@ def _make_room(path, kept=None):
 
     No other process writes `path` at the same time: each output belongs to one job.
     """
+    _refuse_device(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     sibling = re.compile(re.escape(f".{path.stem}-") + "[0-9a-f]{12}" + re.escape(path.suffix))
     for left in [entry for entry in path.parent.iterdir() if sibling.fullmatch(entry.name)]:
         if left != kept:
             remove(left)
+
+
+def _refuse_device(path):
+    """Raise UserError where `path` is a device or the like: all users of the machine would lose it."""
+    with contextlib.suppress(OSError):  # nothing is there
+        mode = os.stat(str(path)).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise UserError(f"{path}: neither a file nor a folder, nothing can take its place")
 
 
 def set_aside(path):
@@ -172,6 +182,7 @@ def set_aside(path):
     Returns the new Path. One that was set aside before is gone.
     """
     path = Path(path)
+    _refuse_device(path)
     target = path.with_name(f".{path.stem.lstrip('.')}.unusable{path.suffix}")
     remove(target)
     os.replace(str(path), str(target))
