@@ -87,7 +87,7 @@ TRAINER_ENVIRONMENT = f"../envs/{PROJECT.trainer_environment}.yaml"
 
 # `gpu` stands for graphics cards where users say it (`--resources gpu=4`), and for jobs on them where this machine
 # itself runs the jobs: several share a card.
-GPUS = visible_gpus() if SETTINGS.backends - {"cpu"} else []
+GPUS = visible_gpus() if SETTINGS.may_use_gpus else []
 if "gpu" in workflow.global_resources:
     GPUS = GPUS[: workflow.global_resources["gpu"].value]
 if GPUS and workflow.local_exec:
@@ -143,10 +143,14 @@ def render_program():
     if executable != AUTO:
         # Without an exit code of its own, Blender ends with 0 whatever happens in the program.
         options = ["-b", "--factory-startup", "--python-exit-code", "1", "-P"]
-        return launched(program("render", "--", runner=[executable, *options]))
+        return launched(
+            program("render", "--", runner=[executable, *options]), "{resources.gpu}"
+        )
     # Where it really lies: a `$` in the path of a link to it would spoil Blender's colours.
     own = (HOME / ".venv-blender").resolve() / "bin" / "python"
-    return launched(program("render", runner=[own if own.exists() else "python"]))
+    return launched(
+        program("render", runner=[own if own.exists() else "python"]), "{resources.gpu}"
+    )
 
 
 def result(path):
@@ -190,6 +194,11 @@ def gpus(wildcards):
     """How many GPUs a job on the trainer's model needs: auto takes one where there is one."""
     kind = backend(wildcards)
     return int(kind != "cpu" and (kind != AUTO or bool(GPUS)))
+
+
+def gpus_to_render(wildcards):
+    """How many GPUs a job of an object's Blender needs."""
+    return int(SETTINGS.of(wildcards.object).configuration.render.device == "gpu")
 
 
 def cores(wildcards):

@@ -14,8 +14,9 @@ rule render:
         object=MODELS,
     conda:
         "../envs/blender.yaml"
-    threads: 2
+    threads: lambda wildcards: 1 if gpus_to_render(wildcards) else 2
     resources:
+        gpu=gpus_to_render,
         mem_mb=needed_to_render("mem_mb"),
         runtime=needed_to_render("runtime"),
     params:

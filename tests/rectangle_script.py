@@ -16,7 +16,7 @@ from obj2ngp.scene.settings import Cameras, Light, Settings  # noqa: E402
 
 RESOLUTION = (32, 24)
 folder = Path(sys.argv[-1])
-studio.reset()
+studio.reset("cpu")
 bpy.ops.mesh.primitive_cube_add(size=2)  # so near that it fills the picture
 studio.add_light(Light())
 camera = studio.add_camera(Cameras(), RESOLUTION)

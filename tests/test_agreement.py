@@ -123,7 +123,7 @@ def test_what_the_configuration_accepts_the_trainer_takes(training):
 @given(st.data())
 def test_what_the_configuration_accepts_blender_renders(blender, tmp_path_factory, data):
     """Pictures, and cameras that the trainer reads; or none, since nothing of the object is to be seen from there."""
-    small = {"preset": "draft", "resolution": [8, 8], **data.draw(of_section(ObjectSettings))}
+    small = {"preset": "draft", "resolution": [8, 8], **data.draw(of_section(ObjectSettings)), "device": "cpu"}
     resolved = configured(render={**small, "views": {"train": data.draw(st.integers(1, 2))}})
     if resolved is None:
         return

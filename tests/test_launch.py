@@ -61,10 +61,9 @@ def test_jobs_of_different_slurm_jobs_do_not_wait_for_each_other(start):
         assert start(1, *HOLD, visible="0", SLURM_JOB_ID=job).stdout.readline() == "0\n"
 
 
-def test_no_gpu_is_an_error(start):
-    process = start(1, "true", visible="")
-    assert process.communicate()[1] == "error: a graphics card is wanted, and none is visible\n"
-    assert process.returncode == 1
+def test_where_no_gpu_is_known_the_program_itself_says_what_it_finds(start):
+    process = start(1, "sh", "-c", 'echo "none:$CUDA_VISIBLE_DEVICES"; exit 3', visible="")
+    assert process.communicate() == ("none:\n", "") and process.returncode == 3
 
 
 def test_jobs_that_may_share_a_card_are_spread_over_all_first(start):

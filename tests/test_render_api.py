@@ -24,12 +24,15 @@ NEWER = {
     ("blender.py", "ImageFormatSettings", "media_type"),
     ("blender.py", "ImageFormatSettings", "use_exr_interleave"),
 }
-# ... and what belongs to the kind of light or socket at hand, or is missing from the stubs (since 2.83).
+# ... and what belongs to the kind of light, socket or add-on at hand, or is missing from the stubs (since 2.83).
 OF_A_SUBCLASS = {
     ("studio.py", "NodeSocket", "default_value"),
     ("studio.py", "Light", "energy"),
     ("studio.py", "Light", "angle"),
     ("studio.py", "float", "foreach_get"),
+    ("blender.py", "AddonPreferences", "compute_device_type"),
+    ("blender.py", "AddonPreferences", "devices"),
+    ("blender.py", "AddonPreferences", "get_devices_for_type"),
 }
 
 

@@ -30,17 +30,18 @@ STOPPED_IN_CYCLES = """if True:
     from obj2ngp.common.files import run_program
     from obj2ngp.scene import studio
 
-    def prepared(reset):
+    def prepared(reset, device):
         def take_picture(self, depsgraph):
             calls.append(None)
             if len(calls) == 4:
                 {what}
             own(self, depsgraph)
 
-        reset()
+        used = reset(device)
         calls = []
         import cycles
         own, cycles.CyclesRender.render = cycles.CyclesRender.render, take_picture
+        return used
 
     studio.reset = functools.partial(prepared, studio.reset)
     run_program(render.main, sys.argv[1:])

@@ -52,6 +52,13 @@ def test_defaults_ask_for_little():
             assert asked.mem_mb <= 4000 and asked.runtime <= 20, (rule, backend, asked)
 
 
+def test_a_card_renders_large_sets_in_less_time_and_may_have_kernels_compiled_first():
+    large = {"preset": "high", "resolution": [800, 800], "views": {"train": 100}}
+    device = {"device": "gpu"}
+    assert need("render", render=device).runtime >= need("render").runtime + 9
+    assert need("render", render={**large, **device}).runtime < need("render", render=large).runtime / 2
+
+
 MORE = {
     "render": [
         ("runtime", {"render": {"preset": "high", "views": {"train": 500}}}),

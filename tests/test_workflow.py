@@ -244,6 +244,22 @@ def test_trainer_asks_for_a_gpu_where_it_uses_one(project, monkeypatch, backend,
         assert re.search(rf"^rule {rule}:.*?[ ,]gpu=(\d)", dry.stdout, re.DOTALL | re.MULTILINE).group(1) == str(count)
 
 
+def test_rendering_asks_for_a_gpu_and_a_single_core_where_its_device_is_one(project, monkeypatch):
+    """And its job gets a card to itself as the trainer's do; each object as its table says."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    project.add_cube("second")
+    table = project.root / "objects.tsv"
+    table.write_text("object\tpath\trender.device\nfirst\tmodels/first.obj\tcpu\nsecond\tmodels/second.obj\tgpu\n")
+    project.configure(objects={"table": "objects.tsv"})
+    dry = project.snakemake("--dry-run", "--forceall", "--printshellcmds")
+    asked = re.findall(
+        r"^\s*rule render:.*?log: logs/(\w+)/.*?[ ,]gpu=(\d).*?launch\.py (\d) .*?--threads (\d)",
+        dry.stdout,
+        re.DOTALL | re.MULTILINE,
+    )
+    assert set(asked) == {("first", "0", "0", "2"), ("second", "1", "1", "1")}, dry.stdout
+
+
 @pytest.mark.parametrize("rule", ["render", *GPU_RULES])
 def test_programs_are_told_how_many_threads_are_theirs(project, rule):
     dry = project.snakemake("--dry-run", "--forceall", "--printshellcmds", "--set-threads", f"{rule}=1")

@@ -3,9 +3,9 @@
     python -E -S launch.py GPUS MINUTES COMMAND...
 
 The job ends with its Snakemake, and when it takes much longer than MINUTES (see obj2ngp.workflow.limits). With GPUS 1
-it waits for a card (see obj2ngp.workflow.gpus) and gives the command this one alone. COMMAND is what runs
-the job in a process of its own; where workers are on (environment, see obj2ngp.workflow.workers) its program runs in
-one of them, and in its own process only if the worker is lost.
+it waits for a card of those that are known (see obj2ngp.workflow.gpus) and gives the command this one alone. COMMAND is
+what runs the job in a process of its own; where workers are on (environment, see obj2ngp.workflow.workers) its program
+runs in one of them, and in its own process only if the worker is lost.
 """
 
 import os
@@ -39,5 +39,5 @@ def _after(option, command):
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except (LookupError, RuntimeFolderError, OSError) as error:
+    except (RuntimeFolderError, OSError) as error:
         sys.exit("error: {}".format(error))

@@ -42,13 +42,13 @@ def load_scene(arguments, settings, problems, uses):
     from . import materials, studio
 
     model = arguments.model
+    used_by_cycles = studio.reset(settings.device)
     obj = read_obj(model)
     require_room(obj, settings, model)
     if obj.maybe_truncated:
         problems.warn(f"{model}: its last face has no line end; the file may be truncated")
     used = set(np.where(obj.face_material < 0, len(obj.materials), obj.face_material).tolist())
     palette = read_palette(obj, model, used, problems, uses)
-    studio.reset()
     images = materials.load_images(palette, used, model, problems)
     for index in sorted(used):
         note_unseen_material(palette[index], model, problems)
@@ -66,8 +66,8 @@ def load_scene(arguments, settings, problems, uses):
     )
     studio.add_light(settings.light)
     camera = studio.add_camera(settings.cameras, settings.resolution)
-    cycles = studio.configure_cycles(settings, arguments.threads)
-    return mesh, [palette[index] for index in sorted(used)], camera, cycles
+    used_by_cycles.update(studio.configure_cycles(settings, arguments.threads))
+    return mesh, [palette[index] for index in sorted(used)], camera, used_by_cycles
 
 
 def require_room(obj, settings, model):
@@ -113,6 +113,7 @@ def take_pictures(poses, mesh, camera, seed, folder, settings, problems):
         if seen[0].any() or seen[-1].any() or seen[:, 0].any() or seen[:, -1].any():
             at_edge.append(name)
         print(f"view {index + 1} of {len(poses)}: {coverage[-1]:.0%} covered, {cost}", flush=True)
+    studio.free()
     if not any(coverage):
         why = "; ".join(problems.warnings) or "it may be too small or lie edge on"
         raise UserError(f"nothing of the object is seen in any view: {why}")

@@ -7,6 +7,11 @@ from obj2ngp.common.settings import LARGEST_SEED, setting
 
 METHOD = 3  # raised by hand when the same settings give other pictures than before
 
+DEVICES = {
+    "cpu": "processor cores",
+    "gpu": "a graphics card, by CUDA, HIP, Metal or oneAPI; single samples of pixels come out otherwise",
+}
+
 SAMPLES = {"draft": 16, "standard": 64, "high": 256}  # samples a pixel of the presets
 
 DISTRIBUTIONS = {  # see cameras.sample_angles
@@ -67,6 +72,7 @@ class ObjectSettings:
     """The settings that all passes of an object share."""
 
     preset: str = setting("standard", "samples a pixel", choices={name: str(count) for name, count in SAMPLES.items()})
+    device: str = setting("cpu", "what Blender computes on", choices=DEVICES)
     resolution: Tuple[int, int] = setting((128, 128), "width and height of the pictures in pixels", 8, 8192)
     cameras: Cameras = Cameras()
     scale: float = setting(0.9, "longest side of the object in the box", 0.001, 1)

@@ -27,10 +27,15 @@ FEWEST_THREADS = 2  # with one, the waiting threads of Blender's pool keep all o
 TRANSPARENT_LAYERS = 64  # surfaces that a ray may pass through; Blender's 8 turns deep glass black
 
 
-def reset():
-    """An empty scene, whatever the user's start-up file says."""
+def reset(device):
+    """An empty scene, whatever the user's start-up file says, for Cycles on the ``device``.
+
+    Returns what Cycles computes on, for the record. Raises UserError where there is no such device.
+    """
     blender.require_sound()
     bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.context.scene.cycles.device = device.upper()
+    return {"device": ": ".join(blender.use_gpu()) if device == "gpu" else "CPU"}
 
 
 def add_mesh(mesh, materials):
@@ -96,10 +101,9 @@ def add_camera(cameras, resolution):
 
 
 def configure_cycles(settings, threads):
-    """Path tracing as the settings ask. Returns what was really used, for the record."""
+    """Path tracing as the settings ask. Returns the samples that were really set, for the record."""
     scene = bpy.context.scene
     scene.render.engine = "CYCLES"
-    scene.cycles.device = "CPU"
     scene.cycles.samples = SAMPLES[settings.preset]
     scene.cycles.use_adaptive_sampling = False
     scene.cycles.use_denoising = False
@@ -171,6 +175,11 @@ def take_picture(camera, pose, seed, path, with_passes):
             bpy.data.images["Render Result"].save_render(str(file), scene=scene)
         else:
             _render(file)
+
+
+def free():
+    """Give back the memory that Cycles keeps, also on a graphics card that others share, for a next picture."""
+    bpy.context.scene.render.use_persistent_data = False
 
 
 def is_whole(path, end=PNG_END):

@@ -222,9 +222,10 @@ class Settings:
                 self._resolved[item.overrides] = Resolved(_overridden(values, item.overrides, source), source)
 
     @property
-    def backends(self):
-        """The backends that objects have in their settings, `auto` as it stands."""
-        return {resolved.configuration.train.backend for resolved in self._resolved.values()}
+    def may_use_gpus(self):
+        """Whether the settings of some object let a job of it use a GPU."""
+        each = (resolved.configuration for resolved in self._resolved.values())
+        return any(one.train.backend != "cpu" or one.render.device == "gpu" for one in each)
 
     def of(self, name):
         """What is `Resolved` for the object `name`."""

@@ -35,13 +35,13 @@ def take_slot(owner):
 
     Waiting ends with the Process `owner`: SystemExit.
 
-    The room is held through a locked file until this process, and whatever it becomes by `exec`, has ended. Returns
-    the card's name. Raises LookupError where there is no card.
+    The room is held through a locked file until this process, and whatever it becomes by `exec`, has ended. Where no
+    card is known there is nothing to wait for: the job's program finds what it can use, or says that it finds nothing.
     """
     named = os.environ.get(CARDS)
     cards = named.split(",") if named else visible_gpus()
     if not cards:
-        raise LookupError("a graphics card is wanted, and none is visible")
+        return
     # Inside a SLURM job the cards are numbered anew, so that names mean something only there.
     folder = private_folder("gpus-" + os.environ.get("SLURM_JOB_ID", "0"))
     slots = [(card, room) for room in range(int(os.environ.get(JOBS_PER_CARD) or 1)) for card in cards]
@@ -53,7 +53,7 @@ def take_slot(owner):
                 os.set_inheritable(held, True)
                 os.environ["CUDA_VISIBLE_DEVICES"] = card
                 os.environ[TURN] = os.path.join(folder, card.replace("/", "_") + ".turn")
-                return card
+                return
         if not waiting:
             holders = ", ".join(holder(_slot(folder, *slot)) for slot in slots)
             print(

@@ -18,6 +18,8 @@ MARGIN = 2  # between an estimated time and the limit
 # Blender 4.5 on a CPU.
 RENDER_MB, RENDER_MINUTES = 3000, 10  # import, mesh and textures of a large model
 SAMPLE_SECONDS = 4e-7  # a sample of a pixel: 24 views of 128x128 at 64 samples in 10 core-seconds
+GPU_COMPILE_MINUTES = 10  # for cards that Blender has no binary for, the driver makes one once: 9 on an H100
+GPU_SAMPLE_RENDER_SECONDS = 4e-8  # ten times an H200's, of which 100 views of 800x800 at 64 samples took 20 s
 MODEL_BYTES = 28  # for each of an .obj file's: 5 million faces without textures, 0.2 GB, needed 8.6 GB
 MODEL_SECONDS = 6e-7  # for each of them, on one core: a million faces, 38 MB, in 19 s
 MODEL_VIEW_SECONDS = 3e-8  # for each of them and each view: 1.1 s
@@ -81,8 +83,12 @@ def render(configuration, split, threads):
     """The Need of rendering a `split`."""
     settings = configuration.render
     pixels = settings.resolution[0] * settings.resolution[1]
-    seconds = getattr(settings.views, split) * pixels * SAMPLES[settings.preset] * SAMPLE_SECONDS
-    return _need(RENDER_MB, pixels * RENDER_PIXEL_BYTES, RENDER_MINUTES, seconds / threads)
+    samples = getattr(settings.views, split) * pixels * SAMPLES[settings.preset]
+    if settings.device == "gpu":
+        minutes, seconds = RENDER_MINUTES + GPU_COMPILE_MINUTES, samples * GPU_SAMPLE_RENDER_SECONDS
+    else:
+        minutes, seconds = RENDER_MINUTES, samples * SAMPLE_SECONDS / threads
+    return _need(RENDER_MB, pixels * RENDER_PIXEL_BYTES, minutes, seconds)
 
 
 def model_need(path, views):
