@@ -87,3 +87,22 @@ def test_a_folder_that_the_environment_names_is_kept_to(folders, tmp_path, monke
 
 def double(x):
     return 2 * x
+
+
+def test_without_openmp_loops_stay_in_one_thread(monkeypatch):
+    """And no kernel that was compiled with it is taken."""
+    from obj2ngp.ngp.backends.cpu import Backend
+
+    def turns(n):
+        return sum(i for i in numba.prange(n))
+
+    with_it = compiling.openmp(), compiling.source_hash(), "parallel" in compiling.jit_parallel(turns).targetoptions
+    assert with_it[0] and with_it[2], "numba has no OpenMP here: the Debian package libgomp1 brings it"
+    monkeypatch.setitem(sys.modules, "numba.np.ufunc.omppool", None)
+    compiling.openmp.cache_clear()
+    try:
+        assert not compiling.openmp() and compiling.source_hash() != with_it[1]
+        assert "parallel" not in compiling.jit_parallel(turns).targetoptions
+        assert Backend.describe() == "1 thread"
+    finally:
+        compiling.openmp.cache_clear()

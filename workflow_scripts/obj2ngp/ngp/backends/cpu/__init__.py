@@ -14,6 +14,7 @@ import torch
 from .. import base
 from . import adam, compositing, encoding, mlp, occupancy, rendering
 from . import rays as ray_kernels
+from .compiling import openmp
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # SciPy's, which numba has not loaded yet: see ngp.threads
 
@@ -32,7 +33,7 @@ class Backend(base.Backend):
 
     @classmethod
     def describe(cls):
-        count = numba.get_num_threads()
+        count = numba.get_num_threads() if openmp() else 1
         return "1 thread" if count == 1 else "{} threads".format(count)
 
     def __init__(self, field, capacity, training=True):
