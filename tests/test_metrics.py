@@ -16,6 +16,8 @@ from hypothesis.extra.numpy import arrays
 from skimage.metrics import peak_signal_noise_ratio
 
 from obj2ngp.common.files import UserError
+from obj2ngp.evaluation import metrics
+from obj2ngp.evaluation.compare import write_metrics
 from obj2ngp.evaluation.comparison import PIXELS, TALLEST, chosen, shrunk
 from obj2ngp.evaluation.metrics import flip, flip_picture, ssim
 from obj2ngp.views.pictures import PSNR_OF_EQUAL_IMAGES, check_view_names, psnr, truth_on_white
@@ -101,6 +103,20 @@ def test_one_row_a_view_and_a_protocol(tmp_path):
     assert iio.imread(tmp_path / "comparison.webp").shape == (3 * 16, 3 * 20, 3)
     # LPIPS is there exactly where its weights are, and the protocol says which.
     assert ("lpips" in rows[0]) == ("not computed" not in protocol["lpips"])
+
+
+def test_flip_is_computed_once_a_view(tmp_path, monkeypatch):
+    write_views(tmp_path)
+    package, calls = metrics._flip_package(), []
+
+    class Counting:
+        def evaluate(*arguments, **settings):
+            calls.append(arguments)
+            return package.evaluate(*arguments, **settings)
+
+    monkeypatch.setattr(metrics, "_flip_package", lambda: Counting)
+    write_metrics("chair", tmp_path / "transforms_test.json", tmp_path / "test", tmp_path / "metrics.csv")
+    assert len(calls) == 3 and (tmp_path / "comparison.webp").exists()
 
 
 @pytest.mark.parametrize(

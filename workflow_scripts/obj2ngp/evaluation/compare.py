@@ -5,7 +5,6 @@ the views.
 """
 
 import json
-from functools import partial
 from importlib.metadata import version
 
 import numpy as np
@@ -14,10 +13,10 @@ from obj2ngp.common.files import UserError, atomic_path
 from obj2ngp.common.packing import folder_of, is_there
 from obj2ngp.common.tables import write_table
 from obj2ngp.views.picture_files import read_picture
-from obj2ngp.views.pictures import check_view_names, truth_on_white
+from obj2ngp.views.pictures import check_view_names, psnr, truth_on_white
 from obj2ngp.views.reading import read_images
 
-from .comparison import COLUMNS, write_comparison
+from .comparison import COLUMNS, Comparison
 from .registry import METRICS
 
 IMAGES = "8-bit sRGB, whole image; truth composited from straight alpha on white and rounded"
@@ -39,25 +38,23 @@ def read_prediction(file, size):
     return picture
 
 
-def pair_of(views, predictions, index):
-    """(truth, prediction) of a view, both (H,W,3) uint8 on white; arguments as in `compare`. Raises UserError."""
-    file = folder_of(predictions) / f"{views.names[index]}.png"
-    return truth_on_white(views.rgba[index]), read_prediction(file, views.rgba.shape[1:3])
+def pairs(views, predictions):
+    """(truth, prediction) of each view, both (H,W,3) uint8 on white; arguments as in `compare`. Raises UserError."""
+    for name, rgba in zip(views.names, views.rgba, strict=True):
+        yield truth_on_white(rgba), read_prediction(folder_of(predictions) / f"{name}.png", rgba.shape[:2])
 
 
-def compare(views, predictions, metrics, geometry=None):
+def compare(views, predictions, metrics, comparison, geometry=None):
     """Rows {"view": name, metric's name: value} of all views.
 
     views        PosedImages, the true views
     predictions  folder, which may be packed, with a picture NAME.png of each
     metrics      the Metrics to compute; one of the whole object has the same value in every row
+    comparison   the Comparison that takes the views
     geometry     the object's Geometry, if some of them need it
 
     Raises UserError naming the view.
     """
-
-    def pairs():
-        return (pair_of(views, predictions, index) for index in range(len(views)))
 
     def value(metric, index, pair):
         return float(metric.function(*pair) if metric.of == "pictures" else metric.function(depths[index]))
@@ -65,13 +62,15 @@ def compare(views, predictions, metrics, geometry=None):
     with_depths = any(metric.of == "depths" for metric in metrics)
     depths = [geometry.depths(views, index) for index in range(len(views)) if with_depths]
     rows = []
-    for index, (name, pair) in enumerate(zip(views.names, pairs(), strict=True)):
+    for index, (name, pair) in enumerate(zip(views.names, pairs(views, predictions), strict=True)):
         values = {metric.name: value(metric, index, pair) for metric in metrics if metric.per == "view"}
         rows.append({"view": name, **values})
+        comparison.add(index, *pair)
         print(name, *(f"{metric} {value:.4f}" for metric, value in values.items()), flush=True)
     for metric in metrics:
         if metric.per == "object":
-            whole = (geometry.surfaces,) if metric.of == "surfaces" else map(np.stack, zip(*pairs(), strict=True))
+            pictured = metric.of == "pictures"
+            whole = map(np.stack, zip(*pairs(views, predictions), strict=True)) if pictured else (geometry.surfaces,)
             figure = float(metric.function(*whole))
             rows = [{**row, metric.name: figure} for row in rows]
     return rows
@@ -94,11 +93,11 @@ def write_metrics(name, transforms, predictions, out, geometry=None):
     }
     views = read_images(transforms)
     check_view_names(views.names, transforms)
-    rows = compare(views, predictions, metrics, geometry)
+    comparison = Comparison([psnr(*pair) for pair in pairs(views, predictions)], views.rgba.shape[1:3])
+    rows = compare(views, predictions, metrics, comparison, geometry)
     with atomic_path(out.with_name(COMPARISON)) as temporary:
-        scores = [row["psnr"] for row in rows]
-        shown = write_comparison(temporary, scores, views.rgba.shape[1:3], partial(pair_of, views, predictions))
-    protocol["comparison"] = {"columns": COLUMNS, "rows": [views.names[index] for index in shown]}
+        comparison.write(temporary)
+    protocol["comparison"] = {"columns": COLUMNS, "rows": [views.names[index] for index in comparison.shown]}
     with atomic_path(out.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(protocol, indent=1) + "\n")
     with atomic_path(out) as temporary:

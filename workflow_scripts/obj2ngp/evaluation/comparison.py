@@ -35,17 +35,24 @@ def chosen(scores, height, width):
     return sorted(extremes | {others[place] for place in even})
 
 
-def write_comparison(file, scores, size, pair):
-    """Write the picture of views of `size` (H,W) to `file`; returns the indices of those that it shows, from the top.
+class Comparison:
+    """The picture of views of `size` (H,W), which takes rows as they are compared.
 
     scores  a number for each view, higher where it is better
-    pair    function of an index that gives (truth, prediction), both (H,W,3) uint8
+    shown   the indices of the views that it shows, from the top
     """
-    factor = -(-max(size) // LARGEST)
-    shown = chosen(scores, *(side // factor for side in size))
-    rows = []
-    for truth, prediction in map(pair, shown):
-        row = (truth, prediction, flip_picture(truth, prediction))
-        rows.append(np.hstack([shrunk(picture, factor) for picture in row]))
-    write_picture(file, np.vstack(rows), quality=QUALITY)
-    return shown
+
+    def __init__(self, scores, size):
+        self.factor = -(-max(size) // LARGEST)
+        self.shown = chosen(scores, *(side // self.factor for side in size))
+        self.rows = []
+
+    def add(self, index, truth, prediction):
+        """Take the view number `index`, if it is shown: two pictures (H,W,3) uint8. Views come in their order."""
+        if index in self.shown:
+            row = (truth, prediction, flip_picture(truth, prediction))
+            self.rows.append(np.hstack([shrunk(picture, self.factor) for picture in row]))
+
+    def write(self, file):
+        """Write the picture to `file`."""
+        write_picture(file, np.vstack(self.rows), quality=QUALITY)

@@ -4,7 +4,7 @@ Each imports its package when it is called, so that names and formats can be rea
 """
 
 import os
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -32,19 +32,20 @@ def ssim(truth, prediction):
 
 def flip(truth, prediction):
     """Mean LDR-FLIP error (Andersson et al. 2020) of two uint8 pictures (H,W,3), from 0 (equal) to 1."""
-    return _flip(truth, prediction)[1]
+    return _flip(truth.shape, truth.tobytes(), prediction.tobytes())[1]
 
 
 def flip_picture(truth, prediction):
     """The LDR-FLIP error of each pixel, as a picture (H,W,3) uint8: black where they are equal, yellow at 1."""
-    error, _ = _flip(truth, prediction, magma=True)
+    error, _ = _flip(truth.shape, truth.tobytes(), prediction.tobytes())
     return np.rint(255 * np.clip(error, 0, 1)).astype(np.uint8)
 
 
-def _flip(truth, prediction, magma=False):
-    """(error of each pixel, their mean) of two uint8 pictures; the former in colours where `magma` says so."""
-    pair = (picture.astype(np.float32) / 255 for picture in (truth, prediction))
-    return _flip_package().evaluate(*pair, "LDR", applyMagma=magma)[:2]
+@lru_cache(maxsize=1)  # who wants the mean and the picture asks for one after the other
+def _flip(shape, *pair):
+    """(error of each pixel in magma's colours, its mean) of two pictures of a shape (H,W,3), the bytes of each."""
+    pair = (np.frombuffer(picture, np.uint8).reshape(shape).astype(np.float32) / 255 for picture in pair)
+    return _flip_package().evaluate(*pair, "LDR", applyMagma=True)[:2]
 
 
 @cache
