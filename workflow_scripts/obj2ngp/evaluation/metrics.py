@@ -42,9 +42,9 @@ def flip_picture(truth, prediction):
 
 
 @lru_cache(maxsize=1)  # who wants the mean and the picture asks for one after the other
-def _flip(shape, *pair):
-    """(error of each pixel in magma's colours, its mean) of two pictures of a shape (H,W,3), the bytes of each."""
-    pair = (np.frombuffer(picture, np.uint8).reshape(shape).astype(np.float32) / 255 for picture in pair)
+def _flip(shape, truth, prediction):
+    """(error of each pixel in magma's colours, its mean) of two pictures of a shape (H,W,3), given as their bytes."""
+    pair = (np.frombuffer(each, np.uint8).reshape(shape).astype(np.float32) / 255 for each in (truth, prediction))
     return _flip_package().evaluate(*pair, "LDR", applyMagma=True)[:2]
 
 
