@@ -5,14 +5,17 @@ import json
 
 import imageio.v3 as iio
 import numpy as np
+import pytest
 
 import import_views
 from ball import FOCAL, around, ball_images
 from obj2ngp.common.cameras import field_of_view
+from obj2ngp.common.files import UserError
 from obj2ngp.views.nerf_synthetic import write_images
 from obj2ngp.views.reading import read_images
 
 SIZE = 32
+MIDDLE = SIZE / 2
 TEST_POSES = around(5)
 OPENCV = np.diag([1, -1, -1, 1])
 
@@ -84,3 +87,19 @@ def record(out, split="train"):
 
 def focal(size=SIZE):
     return FOCAL * size
+
+
+def assert_same(read, wanted):
+    for split, views in wanted.items():
+        np.testing.assert_array_equal(read[split].rgba, views.rgba)
+        np.testing.assert_allclose(read[split].pose, views.pose, atol=1e-6)
+        assert read[split].focal == pytest.approx(views.focal) and read[split].center == pytest.approx(views.center)
+
+
+def refused(source, out, *words, **settings):
+    with pytest.raises(UserError) as caught:
+        imported(source, out, **settings)
+    message = str(caught.value)
+    assert message.startswith("object ball: ") and "\n" not in message
+    assert all(word in message for word in words), message
+    assert not list(out.glob("*/*.png")), "pictures were left behind"
