@@ -6,6 +6,9 @@ results depend neither on timing nor on how many threads there are.
 
 from __future__ import annotations
 
+from . import room  # noqa: F401
+
+# isort: split
 import os
 
 import numba

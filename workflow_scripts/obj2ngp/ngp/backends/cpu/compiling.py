@@ -12,13 +12,7 @@ import importlib
 import os
 from pathlib import Path
 
-from obj2ngp.common.memory import require_address_space
-
-# What brings them to the end of a first small picture, with two threads: numba, LLVM, the kernels, and SciPy, which
-# comes with the first of them. SciPy's OpenBLAS asks for memory again and again, for ever, where there is none.
-require_address_space(450_000_000, "backend cpu: its kernels")
-
-import numba  # noqa: E402
+import numba
 
 OPTIONS = dict(nogil=True, fastmath={"contract", "arcp", "nsz"})
 # What numba would share out beside loops over prange.
