@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from ball import ball_images
+from obj2ngp.views.nerf_synthetic import write_images
 from pythons import find_python
 from test_environments import Environment
 
@@ -49,6 +51,7 @@ def test_the_programs_run(python38, tmp_path):
 
 
 def test_a_missing_package_is_named(python38, tmp_path):
+    write_images(ball_images(), tmp_path, "train")
     program = subprocess.run(
         [
             python38,

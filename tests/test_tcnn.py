@@ -22,6 +22,7 @@ from obj2ngp.ngp.field import GROWTH_SLACK, GridLevels
 from obj2ngp.ngp.model_file import load_model, save_model
 from obj2ngp.ngp.rendering import Renderer
 from obj2ngp.ngp.training import TrainingRun, steps
+from obj2ngp.views.nerf_synthetic import write_images
 from stage_scene import clock_at, field_of
 from tcnn_scene import TRAINING, backend_on_standins, psnr_on_white
 from test_occupancy import test_an_occupancy_update_never_empties_the_grid, test_occupancy_update  # noqa: F401
@@ -281,6 +282,7 @@ def test_a_missing_package_is_named(missing, tmp_path):
     """The other packages are there, as empty files."""
     for name in {"tinycudann", "vren", "torch_scatter"} - {missing}:
         (tmp_path / (name + ".py")).write_text("")
+    write_images(ball_images(), tmp_path, "train")
     program = subprocess.run(
         [
             sys.executable,
