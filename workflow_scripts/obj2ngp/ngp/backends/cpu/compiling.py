@@ -14,7 +14,9 @@ from pathlib import Path
 
 import numba
 
-OPTIONS = dict(nogil=True, fastmath={"contract", "arcp", "nsz"})
+# No "contract": it leaves to the compiler which products and sums are rounded once, and the process that compiles a
+# kernel gets another choice than those that find it kept.
+OPTIONS = dict(nogil=True, fastmath={"arcp", "nsz"})
 # What numba would share out beside loops over prange.
 UNSHARED = ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion")
 # Whose code or constants kernels are made of.
