@@ -47,7 +47,7 @@ def main():
         for name in names:
             result = folder / "results" / name
             with open(result / "metrics.csv", newline="") as file:
-                psnr = [float(row["psnr"]) for row in csv.DictReader(file) if row["view"] != "mean"]
+                psnr = [float(row["psnr"]) for row in csv.DictReader(file)]
             with open(result / "training.csv", newline="") as file:
                 last = list(csv.DictReader(file))[-1]
             rows.append(

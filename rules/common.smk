@@ -143,14 +143,12 @@ def render_program():
     if executable != AUTO:
         # Without an exit code of its own, Blender ends with 0 whatever happens in the program.
         options = ["-b", "--factory-startup", "--python-exit-code", "1", "-P"]
-        return launched(
-            program("render", "--", runner=[executable, *options]), "{resources.gpu}"
-        )
-    # Where it really lies: a `$` in the path of a link to it would spoil Blender's colours.
-    own = (HOME / ".venv-blender").resolve() / "bin" / "python"
-    return launched(
-        program("render", runner=[own if own.exists() else "python"]), "{resources.gpu}"
-    )
+        command = program("render", "--", runner=[executable, *options])
+    else:
+        # Where it really lies: a `$` in the path of a link to it would spoil Blender's colours.
+        own = (HOME / ".venv-blender").resolve() / "bin" / "python"
+        command = program("render", runner=[own if own.exists() else "python"])
+    return launched(command, "{resources.gpu}")
 
 
 def result(path):

@@ -42,6 +42,12 @@ def interpolated(values, x, y, z):
     return np.float32(near * (1 - u) + (one * (1 - v) + two * v) * u)
 
 
+@compiled("int64(int32[:,:,:], float64, float64, float64)")
+def steps_without(gap, x, y, z):
+    """How many steps from a place there is no value for sure; not above 0 where there may be one. See `gaps`."""
+    return COARSE * gap[int(x) // COARSE, int(y) // COARSE, int(z) // COARSE] - COARSE - 1
+
+
 @compiled("boolean(int64, int64, int64, float64[:], float64[:,:])")
 def is_pictured(x, y, z, camera, planes):
     """Whether a lattice point lies before all `planes` (3,4) of a camera (3,)."""
@@ -76,7 +82,7 @@ def least_thickness(density, gap, points, cameras, planes):
                 x, y, z = px + dx * t, py + dy * t, pz + dz * t
                 if not (0 <= x < end and 0 <= y < end and 0 <= z < end):
                     break
-                free = COARSE * gap[int(x) // COARSE, int(y) // COARSE, int(z) // COARSE] - COARSE - 1
+                free = steps_without(gap, x, y, z)
                 if free > 0:
                     t += free
                 else:
@@ -119,7 +125,7 @@ def peaks(values, gap, origins, directions, enough):
             x, y, z = ox + dx * t, oy + dy * t, oz + dz * t
             if not (0 <= x < end and 0 <= y < end and 0 <= z < end):
                 break
-            free = COARSE * gap[int(x) // COARSE, int(y) // COARSE, int(z) // COARSE] - COARSE - 1
+            free = steps_without(gap, x, y, z)
             if free > 0:
                 t += free
             else:

@@ -9,17 +9,16 @@ from __future__ import annotations
 from . import room  # noqa: F401
 
 # isort: split
-import os
-
 import numba
 import torch
 
+from ...threads import give_blas_one_thread
 from .. import base
 from . import adam, compositing, encoding, mlp, occupancy, rendering
 from . import rays as ray_kernels
 from .compiling import openmp
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # SciPy's, which numba has not loaded yet: see ngp.threads
+give_blas_one_thread()  # numba has not loaded SciPy's yet
 
 
 class Backend(base.Backend):

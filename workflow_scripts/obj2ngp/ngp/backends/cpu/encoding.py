@@ -29,9 +29,9 @@ def along_axis(position, scale, limit, stride, low, high, fraction):
 
 
 @jit
-def along_axes(position, scale, resolution, hashed, low, high, fraction):
+def along_axes(position, scale, vertices, hashed, low, high, fraction):
     """The three coordinates (3,TILE) of a tile on one level; the strides are those of the level's kind."""
-    side, limit = np.uint32(resolution), np.int32(resolution - 1)
+    side, limit = np.uint32(vertices), np.int32(vertices - 1)
     stride_y, stride_z = (PRIME_Y, PRIME_Z) if hashed else (side, np.uint32(side * side))
     along_axis(position[0], scale, limit, STEP_X, low[0], high[0], fraction[0])
     along_axis(position[1], scale, limit, stride_y, low[1], high[1], fraction[1])
@@ -68,7 +68,7 @@ def corner_weights(fraction, s):
 
 
 @jit
-def encode_part(n, position, table, scale, resolution, offset, hashed, channels, encoding):
+def encode_part(n, position, table, scale, vertices, offset, hashed, channels, encoding):
     place, fraction = np.zeros((3, TILE), np.float32), np.empty((3, TILE), np.float32)
     low, high = np.empty((3, TILE), np.uint32), np.empty((3, TILE), np.uint32)
     for begin in range(0, n, TILE):
@@ -77,7 +77,7 @@ def encode_part(n, position, table, scale, resolution, offset, hashed, channels,
             for a in range(3):
                 place[a, s] = position[begin + s, a]
         for level in range(len(scale)):
-            along_axes(place, scale[level], resolution[level], hashed[level], low, high, fraction)
+            along_axes(place, scale[level], vertices[level], hashed[level], low, high, fraction)
             first, mask = np.uint32(offset[level]), np.uint32(offset[level + 1] - offset[level] - 1)
             for s in range(count):
                 e0, e1, e2, e3, e4, e5, e6, e7 = corners(low, high, s, first, mask, hashed[level])
@@ -89,16 +89,16 @@ def encode_part(n, position, table, scale, resolution, offset, hashed, channels,
 
 
 @jit_parallel
-def encode_kernel(n, position, table, scale, resolution, offset, hashed, channels, encoding):
+def encode_kernel(n, position, table, scale, vertices, offset, hashed, channels, encoding):
     for part in numba.prange(-(-n // PART)):
         begin, end = part * PART, min((part + 1) * PART, n)
         encode_part(
-            end - begin, position[begin:end], table, scale, resolution, offset, hashed, channels, encoding[begin:end]
+            end - begin, position[begin:end], table, scale, vertices, offset, hashed, channels, encoding[begin:end]
         )
 
 
 @jit
-def encode_backward_level(level, index, position, d_encoding, scale, resolution, offset, hashed, channels, d_table):
+def encode_backward_level(level, index, position, d_encoding, scale, vertices, offset, hashed, channels, d_table):
     """`d_encoding` row j belongs to sample index[j]."""
     place, fraction = np.zeros((3, TILE), np.float32), np.empty((3, TILE), np.float32)
     low, high = np.empty((3, TILE), np.uint32), np.empty((3, TILE), np.uint32)
@@ -108,7 +108,7 @@ def encode_backward_level(level, index, position, d_encoding, scale, resolution,
         for s in range(count):
             for a in range(3):
                 place[a, s] = position[index[begin + s], a]
-        along_axes(place, scale[level], resolution[level], hashed[level], low, high, fraction)
+        along_axes(place, scale[level], vertices[level], hashed[level], low, high, fraction)
         for s in range(count):
             entries, weights = corners(low, high, s, first, mask, hashed[level]), corner_weights(fraction, s)
             for c in range(8):
@@ -117,9 +117,9 @@ def encode_backward_level(level, index, position, d_encoding, scale, resolution,
 
 
 @jit_parallel
-def encode_backward_kernel(index, position, d_encoding, scale, resolution, offset, hashed, channels, d_table):
+def encode_backward_kernel(index, position, d_encoding, scale, vertices, offset, hashed, channels, d_table):
     for level in numba.prange(len(scale)):
-        encode_backward_level(level, index, position, d_encoding, scale, resolution, offset, hashed, channels, d_table)
+        encode_backward_level(level, index, position, d_encoding, scale, vertices, offset, hashed, channels, d_table)
 
 
 def levels_of(field):
@@ -131,7 +131,7 @@ def levels_of(field):
     return dict(
         channels=(0,) * field.network.features,
         scale=levels.scale.numpy(),
-        resolution=levels.resolution.numpy(),
+        vertices=levels.resolution.numpy(),
         offset=levels.offset.numpy(),
         hashed=levels.hashed.numpy(),
     )

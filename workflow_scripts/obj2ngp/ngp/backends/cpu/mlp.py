@@ -51,9 +51,12 @@ def run_backward(x, matrices, outputs, begin, end, d_out, gradients, part):
 
 
 @jit
-def density_of(raw):
-    """Of the density MLP's first output."""
-    return np.float32(math.exp(min(raw, LARGEST)))
+def density_part(rows, matrices, outputs, begin, end, density):
+    """Densities of encoded samples; what leads to them stays in rows begin to end of `outputs`."""
+    run(rows, matrices, outputs, begin, end)
+    raw = outputs[len(outputs) - 1][begin:end]
+    for s in range(len(rows)):
+        density[s] = np.float32(math.exp(min(raw[s, 0], LARGEST)))
 
 
 @jit
@@ -102,10 +105,7 @@ def color_part(index, ray, direction, raw, degree, matrices, color_input, output
 def density_kernel(n, rows, matrices, outputs, density):
     for part in numba.prange(-(-n // PART)):
         begin, end = part * PART, min((part + 1) * PART, n)
-        run(rows[begin:end], matrices, outputs, begin, end)
-        raw = outputs[len(outputs) - 1]
-        for s in range(begin, end):
-            density[s] = density_of(raw[s, 0])
+        density_part(rows[begin:end], matrices, outputs, begin, end, density[begin:end])
 
 
 @jit_parallel
@@ -161,7 +161,7 @@ def backward_kernel(
             for f in range(geometry):
                 d_raw[j, f] = d_x[j, f]
             d_raw[j, 0] += d_density[samples[j]] * density[samples[j]]
-        for layer in range(len(density_outputs) - 1):
+        for layer in range(len(kept_density)):
             take_rows(density_outputs[layer], samples, kept_density[layer][begin:end])
         x = np.empty((n, rows.shape[1]), np.float32)
         take_rows(rows, samples, x)
@@ -176,15 +176,20 @@ class Activations:
     """
 
     def __init__(self, field, capacity, training):
-        outputs = lambda shapes: tuple(np.empty((capacity, width), np.float32) for _, width in shapes)  # noqa: E731
+        density, color = field.density_shapes, field.color_shapes
         self.density_matrices, self.color_matrices = arrays_of(field)
-        self.density_outputs, self.color_outputs = outputs(field.density_shapes), outputs(field.color_shapes)
-        self.color_input = np.empty((capacity, field.color_shapes[0][0]), np.float32)
+        self.density_outputs, self.color_outputs = empty_outputs(density, capacity), empty_outputs(color, capacity)
+        self.color_input = np.empty((capacity, color[0][0]), np.float32)
         if training:
             parts = lambda shapes: tuple(np.empty((-(-capacity // PART), *shape), np.float32) for shape in shapes)  # noqa: E731
             self.row = torch.empty(capacity, dtype=torch.int32)  # of the colours of sample alive[j]
-            self.kept_density, self.kept_color = outputs(field.density_shapes), outputs(field.color_shapes)
-            self.density_gradients, self.color_gradients = parts(field.density_shapes), parts(field.color_shapes)
+            self.kept_density, self.kept_color = empty_outputs(density[:-1], capacity), empty_outputs(color, capacity)
+            self.density_gradients, self.color_gradients = parts(density), parts(color)
+
+
+def empty_outputs(shapes, rows):
+    """An array of so many rows for what each layer of an MLP makes of its input."""
+    return tuple(np.empty((rows, width), np.float32) for _, width in shapes)
 
 
 def arrays_of(field):
@@ -246,29 +251,25 @@ def evaluate_backward(field, samples, activations):
 
 
 @jit_parallel
-def density_at_kernel(position, table, scale, resolution, offset, hashed, channels, matrices, outputs, density):
+def density_at_kernel(position, table, scale, vertices, offset, hashed, channels, matrices, outputs, density):
     """`outputs` (threads * PART, width) of each layer are for the threads to work in."""
     for part in numba.prange(-(-len(position) // PART)):
         begin, end = part * PART, min((part + 1) * PART, len(position))
         place = numba.get_thread_id() * PART
         rows = np.empty((end - begin, matrices[0].shape[0]), np.float32)
-        encoding.encode_part(end - begin, position[begin:end], table, scale, resolution, offset, hashed, channels, rows)
-        run(rows, matrices, outputs, place, place + end - begin)
-        raw = outputs[len(outputs) - 1]
-        for s in range(begin, end):
-            density[s] = density_of(raw[place + s - begin, 0])
+        encoding.encode_part(end - begin, position[begin:end], table, scale, vertices, offset, hashed, channels, rows)
+        density_part(rows, matrices, outputs, place, place + end - begin, density[begin:end])
 
 
 def density_at(field, positions):
     """See Backend.density."""
     density = torch.empty(len(positions))
     matrices, _ = arrays_of(field)
-    room = numba.get_num_threads() * PART
     density_at_kernel(
         position=positions.numpy(),
         table=field.table.numpy(),
         matrices=matrices,
-        outputs=tuple(np.empty((room, width), np.float32) for _, width in field.density_shapes),
+        outputs=empty_outputs(field.density_shapes, numba.get_num_threads() * PART),
         density=density.numpy(),
         **encoding.levels_of(field),
     )

@@ -13,7 +13,7 @@ from ...depth import HALF, OPAQUE
 from ..base import MIN_TRANSMITTANCE
 from .compiling import jit, jit_parallel
 from .encoding import encode_part, levels_of
-from .mlp import arrays_of, color_part, density_of, run
+from .mlp import arrays_of, color_part, density_part, empty_outputs
 from .rays import cells_of, cube_interval, next_sample
 
 PART = 1 << 13  # rays that take part in the same rounds
@@ -120,7 +120,7 @@ def trace_kernel(
     step_size,
     table,
     scale,
-    levels,
+    vertices,
     offset,
     hashed,
     channels,
@@ -159,10 +159,8 @@ def trace_kernel(
             share = ROUND // n
             used = n * share
             take_samples(live[:n], share, count, position, t, ray, *own, *cells, step)
-            encode_part(used, position, table, scale, levels, offset, hashed, channels, rows)
-            run(rows[:used], density_matrices, density_outputs, place, place + used)
-            for s in range(used):
-                density[s] = density_of(raw[s, 0])
+            encode_part(used, position, table, scale, vertices, offset, hashed, channels, rows)
+            density_part(rows[:used], density_matrices, density_outputs, place, place + used, density)
             colored = weigh(
                 live[:n], share, count, density, t, step_size, least, step, left, median, lent, weight, index
             )
@@ -176,26 +174,23 @@ def render(field, rays, grid, step_size):
     """See Backend.render."""
     active, room = int(rays.active), numba.get_num_threads() * ROUND
     used = lambda tensor: tensor[:active].numpy()  # noqa: E731
-    scratch = lambda shapes: tuple(np.empty((room, width), np.float32) for _, width in shapes)  # noqa: E731
     density_matrices, color_matrices = arrays_of(field)
-    levels = levels_of(field)
     trace_kernel(
         origin=used(rays.origin),
         direction=used(rays.direction),
         jitter=used(rays.jitter),
         table=field.table.numpy(),
-        levels=levels.pop("resolution"),
         degree=field.network.sh_degree,
         density_matrices=density_matrices,
         color_matrices=color_matrices,
-        density_outputs=scratch(field.density_shapes),
-        color_outputs=scratch(field.color_shapes),
+        density_outputs=empty_outputs(field.density_shapes, room),
+        color_outputs=empty_outputs(field.color_shapes, room),
         color_input=np.empty((room, field.color_shapes[0][0]), np.float32),
         least=MIN_WEIGHT,
         color=used(rays.color),
         transmittance=used(rays.transmittance),
         depth=used(rays.depth),
-        **levels,
+        **levels_of(field),
         **cells_of(grid, step_size),
     )
     rays.color[:active] += rays.transmittance[:active, None] * rays.background[:active]
