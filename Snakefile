@@ -4,7 +4,10 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-configfile: "config/config.yaml"
+include: "rules/home.smk"
+
+
+configfile: CONFIGURATION
 
 
 report: "rules/captions/workflow.rst"

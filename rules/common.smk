@@ -12,16 +12,6 @@ from snakemake.cli import get_argument_parser
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-# Where this workflow lies, also if another one uses it as a module.
-HOME = Path(str(workflow.current_basedir)).parent
-if not (HOME / "workflow_scripts").is_dir():
-    raise WorkflowError(
-        f"obj2ngp works as a module from a local clone only: its programs do not come along from {HOME}"
-    )
-if set("{}") & set(str(HOME)):
-    raise WorkflowError(f"{HOME}: Snakemake cannot run from a path with {{ or }} in it")
-sys.path.insert(0, str(HOME / "workflow_scripts"))
-
 from obj2ngp.common.files import UserError, in_a_line
 from obj2ngp.common.packing import SUFFIX
 from obj2ngp.common.provenance import RUN, Provenance, parameters

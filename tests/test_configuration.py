@@ -17,11 +17,18 @@ from obj2ngp.ngp import backends
 from obj2ngp.ngp.config import TrainConfig
 from obj2ngp.ngp.settings import OrbitSettings, ViewSettings
 from obj2ngp.scene.settings import Settings as RenderSettings
+from obj2ngp.workflow.config_file import check_file
 from obj2ngp.workflow.configuration import Configuration, Settings, Train
 from obj2ngp.workflow.objects import Object
 from obj2ngp.workflow.reference import README, SCHEMA, schema, write
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+REPEATED = "[&a [x, x, x, x, x, x, x, x, x, x]"  # ten thousand million texts in one line
+for one, next_one in zip("abcdefghi", "bcdefghij", strict=True):
+    REPEATED += f", &{next_one} [{', '.join([f'*{one}'] * 10)}]"
+REPEATED += "]"
 
 
 def make_settings(overrides=None, **sections):
@@ -58,6 +65,43 @@ def refused(words, *arguments, **options):
 )
 def test_wrong_configuration_is_one_line_that_names_the_key(sections, words):
     refused(words, **sections)
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        ("orbit: {fps: 3}\ntrain:\norbit: {size: 32}\n", "line 3: not usable YAML: orbit is stated twice"),
+        ("orbit:\n  size: 32\n  size: 64\n", "line 3: not usable YAML: size is stated twice"),
+        ("orbit:\n\tsize: 32\n", "line 2: not usable YAML: "),
+        ("orbit: {size: 32\n", "line 2: not usable YAML: "),
+        ("orbit: {size: !wide 32}\n", "line 1: not usable YAML: "),
+        ("orbit: {? [1] : 32}\n", "line 1: not usable YAML: "),
+        ("orbit: &orbit {size: *orbit}\n", "line 1: not usable YAML: it holds itself"),
+        ("orbit: {size: " + "[" * 20000, "line 1: not usable YAML: "),
+        ("orbit: {size: " + "9" * 5000 + "}\n", "not usable YAML: "),
+        ("---\norbit:\n---\ntrain:\n", "line 3: not usable YAML: "),
+        ("orbit: 2026-13-01\n", "not usable YAML: month must be in 1..12"),
+        ("\0", "not usable YAML: "),
+        (b"orbit: \xff\n", "not UTF-8 at byte 7"),
+        ("", "holds no keys"),
+        ("# orbit:\n", "holds no keys"),
+        ("- orbit\n", "holds no keys"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_refused_by_line(tmp_path, content, words):
+    path = tmp_path / "config.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError) as error:
+        check_file(path)
+    assert str(error.value).startswith(f"{path}: {words}") and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content", ['\ufeff{"orbit":\t{"size": 32}}', "a: &a {size: 32}\norbit: {<<: *a, size: 64}\ntest: [*a, *a]\n", "{}"]
+)
+def test_whatever_else_yaml_and_json_can_say_is_left_to_others(tmp_path, content):
+    (tmp_path / "config.yaml").write_text(content, encoding="utf-8")
+    check_file(tmp_path / "config.yaml")
 
 
 def test_each_program_gets_exactly_what_changes_its_result():
@@ -117,6 +161,7 @@ def test_overrides_change_one_object_only():
         ({"render.fit": "[true"}, ["special", "render.fit", "true or false"]),
         ({"train.network.levels": "400"}, ["special", "train.network.levels", "400"]),
         ({"render.cameras.azimuth": "[90, 0]"}, ["special", "render.cameras.azimuth"]),
+        ({"orbit.size": REPEATED}, ["special", "orbit.size", "an integer", '[["x", "x"']),
     ],
 )
 def test_wrong_override_names_the_object_and_the_key(overrides, words):

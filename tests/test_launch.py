@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from obj2ngp.common import runtime
 from obj2ngp.common.records import read_records
 
 PROGRAM = Path(__file__).resolve().parents[1] / "workflow_scripts" / "launch.py"
@@ -157,3 +158,25 @@ def test_a_path_that_is_too_long_for_a_socket_costs_the_worker_alone(start, tmp_
     job = start(0, sys.executable, PROGRAM.parent / "status.py", "--help", **environment)
     out, err = job.communicate(timeout=60)
     assert job.returncode == 0 and "usage" in out and "Traceback" not in err
+
+
+@pytest.mark.parametrize("case", ["of another machine", "a file", "anybody's", "of another user", "relative", "empty"])
+def test_a_runtime_folder_that_is_not_ours_is_not_used(tmp_path, monkeypatch, case):
+    """A job on another machine gets the variable that a login set here; `su` keeps that of the user before."""
+    given, shared = tmp_path / "given", tmp_path / "shared"
+    shared.mkdir()
+    if case == "a file":
+        given.touch()
+    elif case != "of another machine":
+        given.mkdir(mode=0o700)
+    if case == "anybody's":
+        given.chmod(0o777)
+    if case == "of another user":
+        if os.getuid() != 0:
+            pytest.skip("only root can give folders away")
+        os.chown(given, 65534, 65534)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", {"relative": "given", "empty": ""}.get(case, str(given)))
+    monkeypatch.setattr(runtime, "SHARED", str(shared))
+    assert runtime.private_folder("workers") == f"{shared}/obj2ngp-{os.getuid()}/workers"
+    assert not given.is_dir() or not list(given.iterdir())

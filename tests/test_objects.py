@@ -1,6 +1,7 @@
 """Objects from tables, folders and ShapeNet trees: what is found, its names, and what is refused."""
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,6 +12,8 @@ from obj2ngp.common.files import UserError
 from obj2ngp.common.settings import from_mapping
 from obj2ngp.workflow import objects
 from obj2ngp.workflow.objects import NAME, Object, Objects, pattern_of
+
+ROOT = Path(__file__).resolve().parents[1]
 
 per_example_folders = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -69,9 +72,15 @@ def test_unsafe_name_is_refused_by_name(tmp_path, name):
     refused(write_table(tmp_path, (name, touch(tmp_path / "chair.obj"))), f"object {name!r}", "chair.obj")
 
 
-@pytest.mark.parametrize("name", ["gallery", "summary.csv", "objects.tsv", "x" * 201])
+@pytest.mark.parametrize("name", ["gallery", "summary.csv", "summary.log", "x" * 201])
 def test_name_that_clashes_with_results_is_refused(tmp_path, name):
     refused(write_table(tmp_path, (name, touch(tmp_path / "chair.obj"))), name, "chair.obj")
+
+
+def test_what_the_rules_make_beside_the_objects_is_the_name_of_none():
+    rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    results, logs = (set(re.findall(pattern, rules)) for pattern in (r"\{RESULTS\}/([\w.]+)", r'"logs/([\w.]+)"'))
+    assert results == objects.RESERVED and objects.LOGS >= logs > {"summary.log"}
 
 
 def test_missing_and_wrong_files_are_refused_by_name(tmp_path):

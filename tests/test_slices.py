@@ -66,6 +66,7 @@ def test_slices_are_the_same_where_only_the_objects_of_one_are_known():
         (["results/a/orbit.gif", "objects"], [], None),
         (["results/summary.csv"], [], None),
         (["results/gallery/index.html"], [], None),
+        (["results/plots/psnr.svg"], [], None),
         ([], [{"object": "a"}, {}], None),
         ([], [{"slice": "1-of-2"}], None),
     ],

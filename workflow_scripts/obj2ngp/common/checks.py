@@ -37,8 +37,12 @@ class Unfit(Exception):
 
 def shown(value):
     """A value as a message has it: as JSON, and short, whatever it is."""
+    words = ""
     try:
-        words = json.dumps(value, default=str, ensure_ascii=False)
+        for part in json.JSONEncoder(default=str, ensure_ascii=False).iterencode(value):  # YAML can say a lot in a line
+            words += part
+            if len(words) > LONGEST_SHOWN:
+                break
     except (TypeError, ValueError, RecursionError):  # an endless or very deep one
         try:
             words = reprlib.repr(value)

@@ -12,6 +12,7 @@ import sys
 
 OWNER = "OBJ2NGP_OWNER"  # environment: process number of the Snakemake that jobs and workers end with
 TURN = "OBJ2NGP_TURN"  # environment: the lock file of the card that this job shares with others
+SHARED = "/tmp"  # where nobody removes or renames what is another's
 
 
 class RuntimeFolderError(Exception):
@@ -21,12 +22,11 @@ class RuntimeFolderError(Exception):
 def private_folder(*parts):
     """The path of a folder of mode 0700 that this user owns, made where it is missing.
 
-    It lies in ``XDG_RUNTIME_DIR``, or else in /tmp, under a name with the user's number; `parts` name folders in it.
-    A folder of somebody else, one that others may enter, or a link in its place raises RuntimeFolderError: whoever can
-    write there could take a job's socket or hold its locks.
+    It lies in ``XDG_RUNTIME_DIR``, or where that is no folder of this user alone in /tmp, under a name with the user's
+    number; `parts` name folders in it. A folder of somebody else, one that others may enter, or a link in its place
+    raises RuntimeFolderError: whoever can write there could take a job's socket or hold its locks.
     """
-    base = os.environ.get("XDG_RUNTIME_DIR") or "/tmp"
-    path = os.path.join(base, "obj2ngp-{}".format(os.getuid()))
+    path = os.path.join(_given_folder() or SHARED, "obj2ngp-{}".format(os.getuid()))
     for part in ("",) + parts:
         path = os.path.join(path, part) if part else path
         try:
@@ -39,6 +39,17 @@ def private_folder(*parts):
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
             raise RuntimeFolderError("{}: not a folder that this user alone owns and enters".format(path))
     return path
+
+
+def _given_folder():
+    """The folder in ``XDG_RUNTIME_DIR``; None where it is missing, as on another machine, or others may write in it."""
+    path = os.environ.get("XDG_RUNTIME_DIR", "")
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+    return path if is_ours and os.path.isabs(path) else None
 
 
 def try_lock(path):

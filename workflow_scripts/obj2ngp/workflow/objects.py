@@ -22,15 +22,12 @@ from obj2ngp.views import kinds
 PERIODIC = re.compile(r"(.+?)\1{19}$")  # Snakemake takes such an end for an endless recursion
 LONGEST_NAME = 200  # bytes; file systems allow 255, and temporary siblings are a little longer
 DEEPEST = 200  # folders within one another, which Python searches by calls within one another
-RESERVED = {
-    "failures.csv",
-    "collection",
-    "gallery",
-    "objects.tsv",
-    "parameters.json",
-    "slices",
-    "summary.csv",
-}  # what else lies in the results folder
+RESERVED = {  # what else lies in the folder of the results
+    *("failures.csv", "objects.tsv", "parameters.json", "summary.csv"),
+    *("collection", "excerpt", "gallery", "plots", "slices"),
+}
+COMMON = "collection excerpt gallery object_table parameters plots summary verify".split()  # rules for all objects
+LOGS = {f"{rule}.{end}" for rule in COMMON for end in ("log", "benchmark.tsv")}  # what else lies in that of the logs
 
 KIND = "views.kind"  # a column that says what kind of set an object is
 
@@ -352,7 +349,7 @@ def _check_name(item):
         )
     if item.name.count(item.name[-1]) >= 20 and PERIODIC.search(item.name):
         raise UserError(f"object {item.name} ({item.path}): the name's end repeats itself 20 times or more")
-    if item.name in RESERVED:
+    if item.name in RESERVED or item.name in LOGS:
         raise UserError(f"object {item.name} ({item.path}): this name is the workflow's own")
     if len(os.fsencode(item.name)) > LONGEST_NAME:
         raise UserError(f"object {item.name} ({item.path}): the name is over {LONGEST_NAME} bytes")
