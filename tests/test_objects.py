@@ -280,6 +280,19 @@ def test_folders_are_searched_for_image_sets(image_sets):
     assert both["other-chair"].is_model and both["lego"].path == str(image_sets / "lego")
 
 
+def test_what_was_exported_and_is_shown_is_no_object(image_sets):
+    """Of a folder of results, only what is no result."""
+    for path in (
+        *(f"results/{name}" for name in ("objects.tsv", "summary.csv", "failures.csv", "others/car.obj")),
+        *(f"results/{name}/index.html" for name in ("gallery", "plots")),
+        "results/chair/provenance.jsonl",
+        *(f"results/{place}chair/export/mesh/chair.obj" for place in ("", "gallery/files/")),
+        *(f"results/{place}chair/export/nerfstudio/transforms.json" for place in ("", "gallery/files/")),
+    ):
+        touch(image_sets / path)
+    assert sorted(find_objects({"folder": str(image_sets)})) == sorted([*SETS, "other-chair", "results-others-car"])
+
+
 def test_a_set_may_be_the_folder_itself(image_sets):
     assert list(find_objects({"views": str(image_sets / "lego")})) == ["lego"]
 

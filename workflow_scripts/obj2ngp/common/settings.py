@@ -9,6 +9,7 @@ Standard library only and valid for Python 3.7, so that it also runs inside Blen
 
 import dataclasses
 import functools
+import os
 import typing
 
 from obj2ngp.common.checks import LONGEST_SHOWN, parse_json, shown
@@ -85,6 +86,16 @@ def given(kind, values, path=""):
         elif not (value == AUTO and fields[key].metadata.get("auto")):
             result[key] = _checked(types[key], fields[key].metadata, value, where)
     return result
+
+
+def check_path(name, path):
+    """Raise ValueError where the value `path` of the field `name` is a path that commands and rules cannot have."""
+    if set("{}") & set(path):
+        raise ValueError(f"{name}: must not contain {{ or }}")
+    if not path.isprintable() or path != path.strip() or path.startswith("-"):
+        raise ValueError(f"{name}: must not begin with -, nor begin or end with a space, nor hold control characters")
+    if any(len(os.fsencode(part)) > 255 for part in path.split("/")) or len(path) > 1000:
+        raise ValueError(f"{name}: its path, or a name in it, is too long")
 
 
 def section_of(kind):

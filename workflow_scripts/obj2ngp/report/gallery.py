@@ -24,6 +24,7 @@ from obj2ngp.common.tensor_files import MOST
 from obj2ngp.evaluation.registry import METRICS
 
 from .outcomes import Outcomes
+from .settings import SUMMARY
 from .table import MESH_FIGURES, TRAINING_FIGURES, read_objects, value_of
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -47,7 +48,6 @@ SYNSET = re.compile(r"(\d{8})-")
 FOLDER = re.compile(r"([^-]+)-")
 MOST_CATEGORIES = 200
 FEW = 3  # metrics for which a card has room
-SUMMARY = "summary.csv"
 
 
 def include(file, target):

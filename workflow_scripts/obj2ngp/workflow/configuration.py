@@ -16,11 +16,21 @@ from typing import Optional
 import yaml
 
 from obj2ngp.common.files import UserError
-from obj2ngp.common.settings import AUTO, LARGEST_SEED, from_mapping, given, parts_of, section_of, setting, types_of
+from obj2ngp.common.settings import (
+    AUTO,
+    LARGEST_SEED,
+    check_path,
+    from_mapping,
+    given,
+    parts_of,
+    section_of,
+    setting,
+    types_of,
+)
 from obj2ngp.exports.settings import ExportSettings, settings_kind
 from obj2ngp.ngp.config import TrainConfig, resolve
 from obj2ngp.ngp.settings import BACKENDS, OrbitSettings, ViewSettings
-from obj2ngp.report.settings import GallerySettings
+from obj2ngp.report.settings import SUMMARY, GallerySettings
 from obj2ngp.scene.settings import ObjectSettings, Views
 from obj2ngp.viewer.settings import ViewerSettings
 from obj2ngp.views.settings import ViewsSettings
@@ -66,14 +76,7 @@ class Project:
     )
 
     def __post_init__(self):
-        if set("{}") & set(self.results):
-            raise ValueError("results: must not contain { or }")
-        if not self.results.isprintable() or self.results != self.results.strip() or self.results.startswith("-"):
-            raise ValueError(
-                "results: must not begin with -, nor begin or end with a space, nor hold control characters"
-            )
-        if any(len(os.fsencode(name)) > 255 for name in self.results.split("/")) or len(self.results) > 1000:
-            raise ValueError("results: its path, or a name in it, is too long")
+        check_path("results", self.results)
 
 
 @dataclass(frozen=True)
@@ -211,9 +214,7 @@ class Settings:
     def __init__(self, values, find_objects):
         shared = Resolved(values)
         self.configuration = shared.configuration
-        blender = self.configuration.render.blender
-        if blender != AUTO and shutil.which(blender) is None:
-            raise UserError(f"configuration: {BLENDER}: there is no executable {blender}")
+        _look_for_what_is_named(self.configuration)
         self.objects = find_objects(self.configuration)
         self._resolved = {(): shared}
         for item in self.objects.values():
@@ -255,6 +256,24 @@ class Settings:
         configuration = resolved.configuration if is_model else resources.of_image_set(resolved.configuration)
         config = resolved.train_config("cuda" if on_gpu else "cpu", configuration)
         return resources.need(rule, configuration, config, on_gpu, threads, part)
+
+
+def _look_for_what_is_named(configuration):
+    """Raise UserError where something that the configuration names is not there, or cannot be made."""
+    blender, compare = configuration.render.blender, configuration.gallery.compare
+    if blender != AUTO and shutil.which(blender) is None:
+        raise UserError(f"configuration: {BLENDER}: there is no executable {blender}")
+    if compare is not None and not os.path.isfile(os.path.join(compare, SUMMARY)):
+        raise UserError(f"configuration: gallery.compare: there is no {SUMMARY} in {compare}")
+    results = os.path.abspath(configuration.project.results)
+    while not os.path.lexists(results):
+        results = os.path.dirname(results)
+    if not os.path.isdir(results):
+        raise UserError(f"configuration: project.results: {results} is no folder")
+    for key in ("folder", "views"):
+        searched = getattr(configuration.objects, key)
+        if searched and os.path.realpath(searched) == os.path.realpath(configuration.project.results):
+            raise UserError(f"configuration: project.results: {searched} is objects.{key}; name another folder")
 
 
 def _overridden(values, overrides, source):

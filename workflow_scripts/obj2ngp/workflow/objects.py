@@ -16,6 +16,7 @@ from typing import Optional, Tuple, Union
 
 from obj2ngp.common.checks import NAME, read_text
 from obj2ngp.common.files import UserError
+from obj2ngp.common.records import FILE
 from obj2ngp.common.settings import setting
 from obj2ngp.views import kinds
 
@@ -26,6 +27,7 @@ RESERVED = {  # what else lies in the folder of the results
     *("failures.csv", "objects.tsv", "parameters.json", "summary.csv"),
     *("collection", "excerpt", "gallery", "plots", "slices"),
 }
+RESULTS = {name for name in RESERVED if name.endswith((".csv", ".tsv"))}  # tells a folder of results from others
 COMMON = "collection excerpt gallery object_table parameters plots summary verify".split()  # rules for all objects
 LOGS = {f"{rule}.{end}" for rule in COMMON for end in ("log", "benchmark.tsv")}  # what else lies in that of the logs
 
@@ -243,7 +245,8 @@ def _safe(found):
 def _found(folder, key, models):
     """The files that `models` chooses among the names in a folder, and the sets, at or below `folder`.
 
-    A folder's own path comes before links to it, so that a link renames nothing. A set's folder is not searched.
+    A folder's own path comes before links to it, so that a link renames nothing. Not searched are a set's folder, and
+    what is in a folder of results: meshes and sets are exported, and a gallery shows them.
     """
     visited, links = set(), [folder]
     while links:
@@ -251,9 +254,11 @@ def _found(folder, key, models):
         for parent, folders, names in os.walk(links.pop(0), onerror=lambda error: _refuse(key, error)):
             if parent.count(os.sep) > DEEPEST:
                 raise UserError(f"{key}: {folder}: more than {DEEPEST} folders within one another")
-            if not _is_new(parent, visited):
+            if not _is_new(parent, visited) or FILE in names:
                 folders.clear()
                 continue
+            if RESULTS <= {*names}:
+                folders[:] = set(folders) - RESERVED
             yield from (Path(parent, name) for name in models(names))
             if kinds.recognise_folder(parent, {*folders, *names}):
                 folders.clear()
