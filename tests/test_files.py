@@ -126,3 +126,40 @@ def test_what_is_neither_a_file_nor_a_folder_is_not_replaced(tmp_path, how, link
         set_aside(tmp_path / "link" if link else pipe)
     assert sorted(path.name for path in tmp_path.iterdir()) == (["link", "pipe"] if link else ["pipe"])
     assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("how, other", [(atomic_path, "folder"), (atomic_folder, "file")])
+@pytest.mark.parametrize("link", [False, True])
+def test_a_file_takes_no_folder_s_place_and_no_folder_a_file_s(tmp_path, how, other, link):
+    taken = tmp_path / "taken"
+    if other == "folder":
+        taken.mkdir()
+        (taken / "notes.txt").touch()
+    else:
+        taken.touch()
+    (tmp_path / "link").symlink_to(taken)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match=f"a {other} is there"), how(tmp_path / "link" if link else taken):
+        raise AssertionError("work was done")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("how", [atomic_path, atomic_folder])
+@pytest.mark.parametrize("path", ["", ".", "./", "..", "/", "new/.."])
+def test_a_path_without_a_name_is_refused(tmp_path, monkeypatch, how, path):
+    """What an option is without its value; and nobody's working folder is replaced."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(UserError, match="name .* is missing"), how(path):
+        raise AssertionError("work was done")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "here"]
+
+
+def test_a_link_to_a_folder_is_replaced_and_the_folder_stays(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "kept.txt").touch()
+    (tmp_path / "test").symlink_to(tmp_path / "elsewhere")
+    with atomic_folder(tmp_path / "test") as temporary:
+        (temporary / "000.png").touch()
+    names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
+    assert names == ["elsewhere", "elsewhere/kept.txt", "test", "test/000.png"]

@@ -1,10 +1,23 @@
 """What a real Blender makes of bad input: an error or a warning that names the object, the file and the reason."""
 
+import subprocess
+
 import numpy as np
 import pytest
 
 from obj2ngp.common.files import UserError
-from scene_helpers import BOX_FACES, CUBE, WHITE, box_corners, textured_cube, write_model, write_obj, write_png
+from scene_helpers import (
+    BLENDER_PYTHON,
+    BOX_FACES,
+    CUBE,
+    ROOT,
+    WHITE,
+    box_corners,
+    textured_cube,
+    write_model,
+    write_obj,
+    write_png,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -57,3 +70,14 @@ def test_an_empty_view_is_an_error_or_a_warning(blender, tmp_path):
     rendered = blender.render(model, no_visible_pixel="warn", **settings)
     empty = [f"{i:03d}" for i, share in enumerate(rendered.record["coverage"]) if share == 0]
     assert 0 < len(empty) < 12 and f"seen in view {', '.join(empty)}" in rendered.record["warnings"][0]
+
+
+@pytest.mark.parametrize("limit", [300, 700, 1000, 1100])  # megabytes of address space
+def test_a_process_without_room_for_blender_ends_in_a_line(tmp_path, limit):
+    """Its module crashed as it was loaded."""
+    model = write_obj(tmp_path / "model.obj", CUBE, [("wood", BOX_FACES)])
+    words = f"--object box --model {model} --split val --settings {{}} --images val --transforms t.json"
+    command = f"ulimit -v {limit * 1000}; exec {BLENDER_PYTHON} {ROOT}/workflow_scripts/render.py {words}"
+    end = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert end.returncode == 1 and end.stderr.count("\n") == 1, end
+    assert end.stderr.startswith(f"error: object box: {model}: Blender: 1.13 GB of address space needed"), end

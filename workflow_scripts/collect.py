@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 from obj2ngp.common.files import run_program
-from obj2ngp.exports.collection import write_collection
 
 
 def parse(argv):
@@ -20,6 +19,8 @@ def parse(argv):
 def main(argv):
     """Pack as `argv` says. Raises UserError naming an object whose weights are missing."""
     options = parse(argv)
+    from obj2ngp.exports.collection import write_collection  # later: that there is no memory for it is told in a line
+
     write_collection(options.results, options.objects, options.out)
 
 

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 from obj2ngp.common.files import run_program
-from obj2ngp.report.gallery import write_gallery
 
 
 def parse(argv):
@@ -23,6 +22,8 @@ def parse(argv):
 def main(argv):
     """Write the page as `argv` says. Raises UserError."""
     options = parse(argv)
+    from obj2ngp.report.gallery import write_gallery  # later: that there is no memory for it is told in a line
+
     write_gallery(options.results, options.objects, options.summary, options.out, options.compare, options.most)
 
 

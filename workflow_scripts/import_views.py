@@ -8,7 +8,6 @@ from obj2ngp.common.files import naming, run_program
 from obj2ngp.common.options import thread_count
 from obj2ngp.common.provenance import add_record_options, recorded
 from obj2ngp.common.settings import read_settings
-from obj2ngp.views.importing import import_set
 from obj2ngp.views.settings import METHOD, Settings
 
 
@@ -29,6 +28,8 @@ def main(argv):
     """Bring in as `argv` says. Raises UserError naming the object."""
     options = parse(argv)
     with naming(options.object, options.source), recorded(options, "import_views", METHOD) as job:
+        from obj2ngp.views.importing import import_set  # later: that there is no memory for it is told in a line
+
         settings = read_settings(Settings, options.settings)
         renders, threads = options.renders, options.threads
         import_set(options.object, options.source, settings, renders, threads, job.uses, options.pack)

@@ -7,8 +7,6 @@ from pathlib import Path
 from obj2ngp.common.files import naming, run_program
 from obj2ngp.common.provenance import add_record_options, recorded
 from obj2ngp.evaluation import METHOD
-from obj2ngp.evaluation.compare import write_metrics
-from obj2ngp.evaluation.geometry import read_geometry
 
 
 def parse(argv):
@@ -27,6 +25,9 @@ def main(argv):
     """Compare as `argv` says. Raises UserError naming the object."""
     options = parse(argv)
     with naming(options.object, options.transforms), recorded(options, "metrics", METHOD):
+        from obj2ngp.evaluation.compare import write_metrics  # later: that there is no memory for it is told in a line
+        from obj2ngp.evaluation.geometry import read_geometry
+
         geometry = None
         if options.source:
             training = options.transforms.with_name("transforms_train.json")

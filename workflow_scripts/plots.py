@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 from obj2ngp.common.files import run_program
-from obj2ngp.report.plots import write_plots
 
 
 def parse(argv):
@@ -22,6 +21,8 @@ def parse(argv):
 def main(argv):
     """Plot as `argv` says. Raises UserError."""
     options = parse(argv)
+    from obj2ngp.report.plots import write_plots  # later: that there is no memory for it is told in a line
+
     write_plots(options.results, options.out)
 
 

@@ -15,7 +15,6 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # Blender does n
 from obj2ngp.common.files import naming, run_program  # noqa: E402
 from obj2ngp.common.options import thread_count  # noqa: E402
 from obj2ngp.common.provenance import add_record_options, recorded  # noqa: E402
-from obj2ngp.scene.rendering import render  # noqa: E402
 from obj2ngp.scene.settings import METHOD, SPLITS  # noqa: E402
 
 
@@ -37,6 +36,8 @@ def main(argv):
     """Render as `argv` says. Raises UserError naming the object."""
     options = parse(argv)
     with naming(options.object, options.model), recorded(options, "render", METHOD) as job:
+        from obj2ngp.scene.rendering import render  # later: that there is no memory for it is told in a line
+
         render(options, job.uses)
 
 

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 from obj2ngp.common.files import run_program
-from obj2ngp.report.status import read_status
 
 
 def parse(argv):
@@ -23,6 +22,8 @@ def parse(argv):
 def main(argv):
     """Print the status as `argv` says. Raises UserError."""
     options = parse(argv)
+    from obj2ngp.report.status import read_status  # later: that there is no memory for it is told in a line
+
     status = read_status(options.results, options.logs, options.results / "objects.tsv")
     print(*status.lines(time.time()), sep="\n")
 

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 from obj2ngp.common.files import run_program
-from obj2ngp.report.table import write_summary
 
 
 def parse(argv):
@@ -22,6 +21,8 @@ def parse(argv):
 def main(argv):
     """Gather as `argv` says. Raises UserError."""
     options = parse(argv)
+    from obj2ngp.report.table import write_summary  # later: that there is no memory for it is told in a line
+
     write_summary(options.results, options.logs, options.objects, options.out, options.failures)
 
 

@@ -155,12 +155,13 @@ def _hidden_sibling(path, key=None):
     return path.parent / f".{path.stem}-{key or os.urandom(6).hex()}{path.suffix}"
 
 
-def _make_room(path, kept=None):
-    """Make the folder that `path` is to lie in, and remove what a killed run has left of `path`: siblings but `kept`.
+def make_room(path, folder=False, kept=None):
+    """Make the folder that `path`, a file or a `folder`, is to lie in, and remove what a killed run has left of it.
 
-    No other process writes `path` at the same time: each output belongs to one job.
+    That is: siblings but `kept`. No other process writes `path` at the same time: each output belongs to one job.
+    Raises UserError or OSError where nothing can be put at `path`: a program that works for long asks first.
     """
-    _refuse_device(path)
+    _refuse_other(path, folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     sibling = re.compile(re.escape(f".{path.stem}-") + "[0-9a-f]{12}" + re.escape(path.suffix))
     for left in [entry for entry in path.parent.iterdir() if sibling.fullmatch(entry.name)]:
@@ -168,12 +169,22 @@ def _make_room(path, kept=None):
             remove(left)
 
 
-def _refuse_device(path):
-    """Raise UserError where `path` is a device or the like: all users of the machine would lose it."""
-    with contextlib.suppress(OSError):  # nothing is there
+def _refuse_other(path, folder=False):
+    """Raise UserError where what is at `path` is no file, or no `folder`, that could be replaced, or it names none.
+
+    Of a device, all users of the machine would lose it.
+    """
+    kind, other = ("folder", "file") if folder else ("file", "folder")
+    if path.name in ("", os.pardir):  # what lies there is all that the user has there, or the parent
+        raise UserError(f"{path}: a name for the {kind} to write is missing")
+    try:
         mode = os.stat(str(path)).st_mode
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            raise UserError(f"{path}: neither a file nor a folder, nothing can take its place")
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise UserError(f"{path}: neither a file nor a folder, nothing can take its place")
+    if stat.S_ISDIR(mode) != folder:
+        raise UserError(f"{path}: a {other} is there, and a {kind} is to be written")
 
 
 def set_aside(path):
@@ -182,7 +193,7 @@ def set_aside(path):
     Returns the new Path. One that was set aside before is gone.
     """
     path = Path(path)
-    _refuse_device(path)
+    _refuse_other(path)
     target = path.with_name(f".{path.stem.lstrip('.')}.unusable{path.suffix}")
     remove(target)
     os.replace(str(path), str(target))
@@ -190,12 +201,12 @@ def set_aside(path):
 
 
 def remove(path):
-    """Remove the file or folder `path`, if it exists."""
-    if path.is_dir():
+    """Remove the file or folder `path`, if it exists; of a link, itself."""
+    if path.is_dir() and not path.is_symlink():
         import shutil  # takes long to load, and most programs need it once at their end
 
         shutil.rmtree(str(path), ignore_errors=True)
-    elif path.exists():
+    elif os.path.lexists(str(path)):
         path.unlink()
 
 
@@ -221,7 +232,7 @@ def atomic_path(path):
     `path` is as it was and the sibling is gone.
     """
     path = Path(path)
-    _make_room(path)
+    make_room(path)
     temporary = _hidden_sibling(path)
     with _locating(temporary, path):
         try:
@@ -263,7 +274,7 @@ def working_folder(path, key=None):
     """
     path = Path(path)
     temporary = _hidden_sibling(path, key)
-    _make_room(path, kept=temporary)
+    make_room(path, folder=True, kept=temporary)
     temporary.mkdir(exist_ok=True)
     try:
         with _locating(temporary, path):

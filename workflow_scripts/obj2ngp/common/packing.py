@@ -92,7 +92,7 @@ def atomic_pictures(path, key=None):
     Whatever the folder or its archive held before is gone afterwards.
     """
     folder = folder_of(path)
-    archive = folder.with_name(folder.name + SUFFIX)
+    archive = folder.parent / (folder.name + SUFFIX)
     if folder == Path(path):
         with atomic_folder(folder, key) as temporary:
             yield temporary

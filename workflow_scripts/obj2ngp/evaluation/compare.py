@@ -91,15 +91,15 @@ def write_metrics(name, transforms, predictions, out, geometry=None):
         **{metric: f"not computed: {reason}" for metric, reason in obstacles.items() if reason},
         "versions": {metric.package: version(metric.package) for metric in metrics if metric.package},
     }
-    views = read_images(transforms)
-    check_view_names(views.names, transforms)
-    comparison = Comparison([psnr(*pair) for pair in pairs(views, predictions)], views.rgba.shape[1:3])
-    rows = compare(views, predictions, metrics, comparison, geometry)
-    with atomic_path(out.with_name(COMPARISON)) as temporary:
-        comparison.write(temporary)
-    protocol["comparison"] = {"columns": COLUMNS, "rows": [views.names[index] for index in comparison.shown]}
-    with atomic_path(out.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(protocol, indent=1) + "\n")
-    with atomic_path(out) as temporary:
+    with atomic_path(out) as table:
+        views = read_images(transforms)
+        check_view_names(views.names, transforms)
+        comparison = Comparison([psnr(*pair) for pair in pairs(views, predictions)], views.rgba.shape[1:3])
+        rows = compare(views, predictions, metrics, comparison, geometry)
         columns = ["object", "view", *(metric.name for metric in metrics)]
-        write_table(temporary, columns, ({"object": name, **row} for row in rows))
+        write_table(table, columns, ({"object": name, **row} for row in rows))
+        protocol["comparison"] = {"columns": COLUMNS, "rows": [views.names[index] for index in comparison.shown]}
+        with atomic_path(out.with_suffix(".json")) as temporary:
+            temporary.write_text(json.dumps(protocol, indent=1) + "\n")
+            with atomic_path(out.with_name(COMPARISON)) as picture:
+                comparison.write(picture)

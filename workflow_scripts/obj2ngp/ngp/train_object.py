@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import obj2ngp
-from obj2ngp.common.files import atomic_path, printable, set_aside
+from obj2ngp.common.files import atomic_path, make_room, printable, set_aside
 from obj2ngp.common.memory import require_memory
 from obj2ngp.common.settings import read_mapping
 from obj2ngp.common.tables import write_table
@@ -106,6 +106,8 @@ def train_object(name, renders, settings, backend_name, model, log):
 
     While it runs it keeps a checkpoint beside the model; run again after an interruption, it goes on from there.
     """
+    for output in (model, log):
+        make_room(output)
     chosen = read_mapping(settings)
     source = renders / "transforms_train.json"
     images = read_images(source)
@@ -139,18 +141,15 @@ def train_object(name, renders, settings, backend_name, model, log):
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
                 save_checkpoint(checkpoint, run, key, reporter.rows)
                 saved = time.monotonic()
+    header = {
+        "backend": backend.NAME,
+        "device": backend.describe(),
+        "versions": versions(),
+        "views": len(images),
+        "resolution": [width, height],
+    }
     with atomic_path(log) as temporary:
         write_table(temporary, LOG_COLUMNS, reporter.rows)
-    save_model(
-        model,
-        run,
-        {
-            "backend": backend.NAME,
-            "device": backend.describe(),
-            "versions": versions(),
-            "views": len(images),
-            "resolution": [width, height],
-        },
-    )
+        save_model(model, run, header)
     if checkpoint.exists():
         checkpoint.unlink()

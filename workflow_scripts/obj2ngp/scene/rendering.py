@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from obj2ngp.common.cameras import transforms
-from obj2ngp.common.files import UserError, atomic_path
-from obj2ngp.common.memory import require_memory
+from obj2ngp.common.files import UserError, atomic_path, make_room
+from obj2ngp.common.memory import require_address_space, require_memory
 from obj2ngp.common.packing import atomic_pictures, folder_of
 from obj2ngp.common.settings import read_settings
 
@@ -26,6 +26,8 @@ from .settings import METHOD, SPLITS, Settings
 
 # What Blender takes of memory, at least: a million triangles took 1.8 GB, 2048x2048 pixels 0.23 GB.
 CORNER_BYTES, PIXEL_BYTES = 500, 50
+# Of address space, that its module takes up to the end of a small picture; with less, it crashes as it is loaded.
+MODULE_BYTES = 1_130_000_000
 # nb-info.json as nerfbaselines 1.2 writes it beside the NeRF-synthetic scenes that it has downloaded.
 NERFBASELINES = {
     "loader": "nerfbaselines.datasets.blender:load_blender_dataset",
@@ -39,9 +41,11 @@ def load_scene(arguments, settings, problems, uses):
 
     ``uses`` is called with the path of each file beside the model that the scene needs, there or not.
     """
+    model = arguments.model
+    if "bpy" not in sys.modules:  # else this is Blender's executable, or a warm worker
+        require_address_space(MODULE_BYTES, f"{model}: Blender")
     from . import materials, studio
 
-    model = arguments.model
     used_by_cycles = studio.reset(settings.device)
     obj = read_obj(model)
     require_room(obj, settings, model)
@@ -208,6 +212,7 @@ def render(arguments, uses):
     def note(path):
         uses(path if os.path.isabs(arguments.model) else os.path.relpath(path))
 
+    make_room(Path(arguments.transforms))
     settings = read_settings(Settings, arguments.settings)
     problems = Problems(settings)
     seed = derived_seed(settings.seed, arguments.object, arguments.split)
