@@ -65,7 +65,7 @@ def of_setting(field, chosen):
         return of_section(type(field.default), chosen)
     if field.metadata["choices"]:
         one = st.sampled_from(list(field.metadata["choices"]))
-        return st.lists(one, min_size=1, unique=True) if isinstance(field.default, tuple) else one
+        return st.lists(one, min_size=field.metadata["least"]) if isinstance(field.default, tuple) else one
     if not is_bounded(field):
         return st.booleans() if isinstance(field.default, bool) else st.text(st.characters(codec="utf-8"), min_size=1)
     low, high = field.metadata["low"], min(field.metadata["high"], SMALL.get(field.name, field.metadata["high"]))

@@ -61,6 +61,7 @@ def refused(words, *arguments, **options):
         ({"project": {"results": "a{b"}}, ["project.results"]),
         ({"project": {"results": f"{__file__}/results"}}, ["project.results", f"{__file__} is no folder"]),
         ({"project": {"results": "a/../b/"}, "objects": {"views": "b"}}, ["project.results", "is objects.views"]),
+        ({"export": {"mesh": {"files": []}}}, ["export.mesh.files", "at least 1"]),
         ({"gallery": {"compare": "a{b"}}, ["gallery.compare", "{ or }"]),
         ({"gallery": {"compare": "-rf"}}, ["gallery.compare", "begin with -"]),
         ({"gallery": {"compare": "no/results"}}, ["gallery.compare", "no summary.csv in no/results"]),

@@ -122,6 +122,12 @@ def test_masks(tmp_path):
     refused(tmp_path, tmp_path / "out2", "1 of 12 images show nothing of the object", "003.png")
 
 
+def test_a_distortion_that_leaves_nothing_of_the_object_is_refused(tmp_path):
+    write_single(tmp_path, images(), k1=1e8)
+    refused(tmp_path, tmp_path / "out", "nothing of the object is left in 10 pictures", "000.png")
+    assert not list((tmp_path / "out").rglob("*.png"))
+
+
 def test_alpha_in_files_beside_the_pictures(tmp_path):
     """As instant-ngp has them."""
     views = images()

@@ -1,5 +1,7 @@
 """Reading .obj and .mtl files as the world writes them, and finding what they name. No Blender."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,9 +9,13 @@ from hypothesis import strategies as st
 
 from counting import calls
 from obj2ngp.common.files import UserError
+from obj2ngp.common.provenance import Job
+from obj2ngp.common.records import FILE, read_records
 from obj2ngp.scene.lookup import find_file, model_root
 from obj2ngp.scene.mtl_file import parse_texture, read_mtl
 from obj2ngp.scene.obj_file import read_obj
+from obj2ngp.scene.palette import read_palette
+from obj2ngp.scene.problems import LONGEST, Problems
 from obj2ngp.scene.rendering import require_room
 from obj2ngp.scene.settings import Settings
 from scene_helpers import BOX_FACES, box_corners, write_obj
@@ -194,6 +200,49 @@ def test_textures_are_found_where_they_are(shapenet, reference, found):
 def test_nothing_outside_the_root_is_read(shapenet, tmp_path):
     assert model_root(shapenet) == str(tmp_path / "root/02958343")
     assert find_file(str(tmp_path / "secret.png"), shapenet, shapenet) is None
+
+
+@pytest.mark.parametrize(
+    "reference, noted",
+    [
+        ("near.png", "models/near.png"),
+        ("oak.png", "models/oak.png"),
+        (r"..\images\oak.png", "images/oak.png"),
+        ("../../../oak.png", None),
+        ("/dev/zero", None),
+        ("/", None),
+        ("..", None),
+        ("pipe.png", None),
+        ("loop.png", None),
+        ("oak\0.png", None),
+        ("o" * 252 + ".png", None),
+        ("d/" * 2000 + "oak.png", None),
+    ],
+)
+@pytest.mark.parametrize("statement", ["mtllib", "map_Kd"])
+def test_of_what_is_not_found_the_place_is_noted_where_it_could_be(shapenet, statement, reference, noted):
+    """So that it is seen when it comes; what is no file, or lies outside the root, is not even looked at."""
+    folder, root = shapenet.parent, shapenet.parents[1]
+    os.mkfifo(folder / "pipe.png")
+    (folder / "loop.png").symlink_to("loop.png")
+    library = reference if statement == "mtllib" else "paint.mtl"
+    (folder / "paint.mtl").write_text(f"newmtl paint\nmap_Kd {reference}\n")
+    shapenet.write_text(f"mtllib {library}\nusemtl paint\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    job = Job(root / FILE, "render_train", "render", {}, [])
+    warn = Problems(Settings(missing_texture="warn", missing_material="warn"))
+    read_palette(read_obj(shapenet), str(shapenet), {0}, warn, job.uses)
+    job.finish()
+    files = set(read_records(root / FILE)["render_train"]["files"]) - {str(folder / "paint.mtl")}
+    assert files == ({str(root / noted)} if noted else set())
+
+
+def test_what_is_said_of_a_model_has_an_end():
+    problems = Problems(Settings(missing_material="warn"))
+    problems.report("missing_material", "oak, " * 10**6)
+    assert len(problems.warnings[0]) <= LONGEST
+    with pytest.raises(UserError) as error:
+        problems.report("missing_texture", "oak, " * 10**6)
+    assert len(str(error.value)) <= LONGEST + 60
 
 
 def test_the_root_of_a_shallow_model_is_not_the_whole_disk():

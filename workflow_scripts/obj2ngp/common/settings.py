@@ -21,14 +21,15 @@ LARGEST_SEED = 2**31 - 1
 types_of = functools.lru_cache(maxsize=None)(typing.get_type_hints)  # slow, and asked for each object of thousands
 
 
-def setting(default, doc, low=None, high=None, choices=None, auto=False):
+def setting(default, doc, low=None, high=None, choices=None, auto=False, least=0):
     """A dataclass field with a `default` (dataclasses.MISSING: it must be given) and its meaning in a line, `doc`.
 
     low, high  inclusive bounds of a number, or of each number of a tuple
     choices    the texts that it, or each of a tuple, may be: a dict of each to its meaning, or "" where that is plain
     auto       whether it may read `auto`, which leaves the value to others, as if it were absent
+    least      how many there are in a tuple of any length, at least
     """
-    meaning = {"doc": doc, "low": low, "high": high, "choices": choices, "auto": auto}
+    meaning = {"doc": doc, "low": low, "high": high, "choices": choices, "auto": auto, "least": least}
     return dataclasses.field(default=default, metadata=meaning)
 
 
@@ -138,6 +139,8 @@ def _checked(kind, limits, value, where):
     choices, low, high = (limits.get(name) for name in ("choices", "low", "high"))
     if choices is not None and not all(choice in choices for choice in (value if isinstance(value, list) else [value])):
         raise UserError(_at(where, f"must be one of {', '.join(choices)}, not {shown(value)}"))
+    if isinstance(value, list) and len(value) < limits.get("least", 0):
+        raise UserError(_at(where, f"must name at least {limits['least']}, not {shown(value)}"))
     numbers = value if isinstance(value, list) else [value]
     if low is not None and not all(low <= number <= high for number in numbers if number is not None):
         raise UserError(_at(where, f"must be between {low} and {high}, not {shown(value)}"))

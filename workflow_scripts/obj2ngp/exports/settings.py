@@ -36,7 +36,9 @@ def _resolution():
 class MeshSettings:
     """The surface as triangles."""
 
-    files: Tuple[str, ...] = setting(("glb",), "types of the files", choices={"glb": "", "ply": "", "obj": ""})
+    files: Tuple[str, ...] = setting(
+        ("glb",), "types of the files, at least one", choices={"glb": "", "ply": "", "obj": ""}, least=1
+    )
     colors: str = setting(
         "vertices",
         "where the colours are",

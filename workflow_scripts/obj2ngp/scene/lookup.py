@@ -3,7 +3,7 @@
 import os
 import re
 
-LONGEST_PATH = 4096  # bytes, on Linux: nothing lies at a longer one
+LONGEST_PATH, LONGEST_NAME = 4096, 255  # bytes, on Linux: nothing lies at a longer one
 DEEPEST = 32  # folders of a reference that are looked for below others: more is a mistake, and takes long
 IMAGE_FOLDERS = ("images", "textures", os.path.join("materials", "textures"))
 
@@ -63,3 +63,14 @@ def find_file(reference, model, named_in):
     candidates = [as_written] if len(os.fsencode(as_written)) < LONGEST_PATH else []
     candidates += [os.path.join(folder, *parts[i:]) for i in range(len(parts)) for folder in folders]
     return next((found for found in (_existing(path, root) for path in candidates) if found), None)
+
+
+def place_of(reference, model, named_in):
+    """Where a file would lie, as written, that `find_file` does not find; None where none could lie, or be found."""
+    written_in = os.path.dirname(os.path.abspath(str(named_in)))
+    path = os.path.normpath(os.path.join(written_in, reference.replace("\\", "/")))
+    sizes = [len(os.fsencode(name)) for name in path.split(os.sep)]
+    is_possible = "\0" not in path and max(sizes) <= LONGEST_NAME and sum(sizes) + len(sizes) < LONGEST_PATH
+    if not is_possible or not path.startswith(model_root(model) + os.sep) or os.path.lexists(path):
+        return None
+    return path

@@ -3,7 +3,7 @@
 import os
 import re
 
-from .lookup import LONGEST_PATH, find_file, model_root
+from .lookup import LONGEST_PATH, find_file, model_root, place_of
 from .mtl_file import Material, read_mtl
 
 UNKNOWN = Material("")  # light grey, for faces without a material
@@ -18,18 +18,17 @@ def _find_libraries(obj, model, problems, uses):
             path = whole or find_file(re.sub(r"\\(\s)", r"\1", name), model, model)
             if path is None:
                 missing.append(name)
-                uses(_as_written(name, model))
             elif path not in paths:
                 paths.append(path)
-                uses(path)
+            _note(path or place_of(name, model, model), uses)
     if missing:
         problems.report("missing_material", "{}: material file not found: {}".format(model, ", ".join(missing)))
     return paths
 
 
-def _as_written(reference, named_in):
-    """Where ``reference``, written in the file ``named_in``, points if it is taken literally."""
-    return os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(named_in)), reference.replace("\\", "/")))
+def _note(path, uses):
+    if path is not None:
+        uses(path)
 
 
 def read_palette(obj, model, used, problems, uses):
@@ -54,7 +53,7 @@ def read_palette(obj, model, used, problems, uses):
         material = palette[index]
         for texture in material.used_textures():
             texture.path = find_file(texture.reference, model, home[material.name])
-            uses(texture.path or _as_written(texture.reference, home[material.name]))
+            _note(texture.path or place_of(texture.reference, model, home[material.name]), uses)
             if texture.path is None:
                 missing.setdefault((home[material.name], texture.reference), material.name)
     if missing:

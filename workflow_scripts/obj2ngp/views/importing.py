@@ -160,6 +160,7 @@ class _Import:
                 folders[split] = folder = stack.enter_context(atomic_pictures(out / (split + suffix)))
                 targets = [folder / name for name in view_names(frames)]
                 put[split] = list(self.pool.map(self._put, frames, [own[id(frame)] for frame in frames], targets))
+                self._refuse_lost(frames, put[split])
             place = self._place(lens, zip(splits["train"], put["train"]))
             for split, folder in folders.items():
                 self._write_record(folder / RECORD, split, splits[split], put[split])
@@ -189,6 +190,13 @@ class _Import:
         mask = rgba[..., 3] > 0
         needed = self.views.box is not None and frame.split == "train"
         return _Put(target.name + ("" if suffix == ".png" else suffix), float(mask.mean()), mask if needed else None)
+
+    def _refuse_lost(self, frames, pictures):
+        """Raise DataError where a picture shows the object no more, now that it is drawn through the common pinhole."""
+        lost = [frame.file.name for frame, picture in zip(frames, pictures) if not picture.coverage]
+        if lost:
+            words = "{}: nothing of the object is left in {} pictures, as its lenses have them drawn anew: {}"
+            raise DataError(words.format(self.views.path, len(lost), ", ".join(lost[:SHOWN])))
 
     def _place(self, lens, training):
         """What the transforms files say of where the object lies; nothing where the trainer has to find out.

@@ -70,7 +70,9 @@ def _type_schema(kind, limits):
     if container is typing.Union:
         return {"anyOf": [_type_schema(part, limits) for part in parts]}
     if container is tuple:
-        count = {} if parts[-1] is Ellipsis else {"minItems": len(parts), "maxItems": len(parts)}
+        count = {"minItems": len(parts), "maxItems": len(parts)}
+        if parts[-1] is Ellipsis:
+            count = {"minItems": limits["least"]} if limits["least"] else {}
         return {"type": "array", "items": _type_schema(parts[0], limits), **count}
     if kind is str:
         return {"enum": list(limits["choices"])} if limits["choices"] else {"type": "string", "minLength": 1}
