@@ -39,6 +39,11 @@ def main(argv):
     if what == "stop" and not os.path.exists(rest[0]):
         open(rest[0], "w").close()
         os.kill(os.getpid(), signal.SIGSTOP)
+    if what == "load":
+        import numba
+    if what == "set":
+        from obj2ngp.ngp.threads import set_threads
+        set_threads(int(rest[0]))
     if what == "sleep":
         sys.stdout.flush()
         time.sleep(float(rest[0]))
@@ -184,6 +189,14 @@ def test_a_killed_client_takes_its_job_along(jobs, tmp_path):
     wait_until(lambda: worker not in jobs.workers())
     assert not (tmp_path / "never").exists()
     assert jobs.run("work")[0] == 0
+
+
+def test_a_job_that_sets_its_threads_follows_one_that_loaded_numba_without(jobs):
+    """As a training follows the metrics of another object: both rules have one thread, and a worker in common."""
+    inherited = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "3"}
+    _, out, _ = jobs.run("load", **inherited)
+    status, again, err = jobs.run("set", 1, **inherited)
+    assert (status, err) == (0, "to standard error\n") and worker_of(again) == worker_of(out)
 
 
 def test_workers_end_when_idle_and_leave_no_file(jobs):

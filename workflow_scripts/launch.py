@@ -18,6 +18,9 @@ from obj2ngp.workflow import gpus, limits, workers
 def main(argv):
     """Run the command in `argv`; returns its exit status, or becomes the command."""
     count, minutes, command = int(argv[0]), float(argv[1]), argv[2:]
+    threads = os.environ.get("OMP_NUM_THREADS", "")  # Snakemake says so how many threads the rule has
+    if threads.isdigit():
+        os.environ["NUMBA_NUM_THREADS"] = threads  # before any job has a worker load numba
     told = {name: _after("--" + name, command) for name in ("object", "inputs", "record", "job")}
     if count:
         gpus.take_slot(limits.owner())
