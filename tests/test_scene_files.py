@@ -137,6 +137,17 @@ def test_what_the_machine_has_no_room_for_is_refused_with_the_figure(tmp_path, m
         require_room(obj, Settings(), model)
 
 
+def test_what_the_address_space_has_no_room_for_is_refused_with_the_figure(tmp_path, monkeypatch):
+    """Blender would crash."""
+    model = write_obj(tmp_path / "box.obj", box_corners(), [(None, BOX_FACES)])
+    obj = read_obj(model)
+    monkeypatch.setattr("resource.getrlimit", lambda which: (10**15, 10**15))
+    require_room(obj, Settings(), model)
+    monkeypatch.setattr("resource.getrlimit", lambda which: (10**8, 10**8))
+    with pytest.raises(UserError, match=r"box.obj: 6 faces in pictures of 128x128: .* GB of address space needed"):
+        require_room(obj, Settings(), model)
+
+
 @given(
     st.floats(0, 10),
     st.floats(-5, 5),

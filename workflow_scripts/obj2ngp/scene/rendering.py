@@ -26,8 +26,8 @@ from .settings import METHOD, SPLITS, Settings
 
 # What Blender takes of memory, at least: a million triangles took 1.8 GB, 2048x2048 pixels 0.23 GB.
 CORNER_BYTES, PIXEL_BYTES = 500, 50
-# Of address space, that its module takes up to the end of a small picture; with less, it crashes as it is loaded.
-MODULE_BYTES = 1_130_000_000
+# Of address space, without which it crashes: for its module, and then for its threads and each corner of a mesh.
+MODULE_BYTES, THREADS_BYTES, CORNER_SPACE = 1_130_000_000, 300_000_000, 600
 # nb-info.json as nerfbaselines 1.2 writes it beside the NeRF-synthetic scenes that it has downloaded.
 NERFBASELINES = {
     "loader": "nerfbaselines.datasets.blender:load_blender_dataset",
@@ -78,7 +78,9 @@ def require_room(obj, settings, model):
     """Raise UserError where this machine has no room for the mesh (ObjFile) and a picture of it."""
     width, height = settings.resolution
     what = f"{model}: {len(obj.face_material):,} faces in pictures of {width}x{height}"
-    require_memory(len(obj.corner_position) * CORNER_BYTES + width * height * PIXEL_BYTES, what)
+    corners, pixels = len(obj.corner_position), width * height * PIXEL_BYTES
+    require_memory(corners * CORNER_BYTES + pixels, what)
+    require_address_space(corners * CORNER_SPACE + pixels + THREADS_BYTES, what)
 
 
 def note_unseen_material(material, model, problems):
