@@ -14,6 +14,7 @@ import summary
 from damage import NO_FILES, NO_JSON, at, with_json, written
 from door_helpers import MODEL, assert_refused, end_of, named, refused_or
 from obj2ngp.common.files import UserError
+from obj2ngp.common.tables import read_table, write_table
 from obj2ngp.workflow.objects import Objects, find_objects
 from result_files import write_object, write_objects
 from tensor_damage import TENSOR_FILES, own
@@ -211,10 +212,16 @@ def test_control_characters_and_formulas_go_nowhere(results):
         assert not {"\x1b", "\x0c", "\u202e"} & set(text), page
 
 
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "＝", "＋", "－", "＠", "'=", "''@"])
+def test_a_cell_that_is_a_formula_to_a_spreadsheet_is_written_as_text_and_read_as_it_was(tmp_path, start):
+    cell = start + "cmd|'/c calc'!A1"
+    write_table(tmp_path / "table.csv", ["reason"], [{"reason": cell}])
+    assert (tmp_path / "table.csv").read_text().splitlines()[1] == f"'{cell}"
+    assert read_table(tmp_path / "table.csv", ["reason"]) == [{"reason": cell}]
+
+
 @given(st.binary(max_size=120) | st.text(alphabet='object\tresults\n",x', max_size=80).map(str.encode))
 def test_any_table_is_read_or_refused(tmp_path_factory, content):
-    from obj2ngp.common.tables import read_table
-
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_bytes(content)
     refused_or(read_table, path, ["object"], "\t")

@@ -154,6 +154,26 @@ def test_broken_faces_are_an_error(tmp_path, face, reason):
         build(path)
 
 
+@pytest.mark.parametrize(
+    "size, place, reason",
+    [
+        (1e-30, 0, r"too small where it is: its longest side is 1e-30, around \(0, 0, 0\)"),
+        (1e-3, 1e7, r"longest side is 0.001, around \(1e\+07, 0, 0\)"),
+        (1e-8, 0, None),
+        (1e-3, 5e5, None),
+    ],
+)
+def test_what_the_record_could_not_say_is_refused(tmp_path, size, place, reason):
+    path = tmp_path / "quad.obj"
+    corners = (size * (QUAD - QUAD.mean(axis=0)) + [place, 0, 0]).tolist()
+    path.write_text("".join("v {!r} {!r} {!r}\n".format(*corner) for corner in corners) + "f 1 2 3 4\n")
+    if reason is None:
+        assert np.isfinite(build(path)[0].corners).all()
+        return
+    with pytest.raises(UserError, match=reason):
+        build(path)
+
+
 @pytest.mark.parametrize("faces, reason", [("f 1 2 9\n", "no usable face"), ("f 1 1 1\nf 1 2 2\n", "no area")])
 def test_nothing_to_draw_is_always_an_error(tmp_path, faces, reason):
     path = tmp_path / "nothing.obj"

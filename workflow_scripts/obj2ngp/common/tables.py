@@ -9,7 +9,8 @@ import io
 from .checks import read_text
 from .files import UserError, in_a_line
 
-FORMULA = ("=", "+", "-", "@", "\t")  # how a cell begins that a spreadsheet takes for a formula, or drops its start
+# How a cell begins that a spreadsheet, be it a Japanese one, takes for a formula, or drops the start of.
+FORMULA = ("=", "+", "-", "@", "\t", "＝", "＋", "－", "＠")
 
 
 def read_table(path, columns, delimiter=",", lenient=False):
@@ -56,12 +57,12 @@ def _safe(cell):
     if not isinstance(cell, str):
         return cell
     cell = in_a_line(cell)
-    return "'" + cell if _is_formula(cell) else cell
+    return "'" + cell if _is_formula(cell.lstrip("'")) else cell
 
 
 def _plain(cell):
     """What `_safe` made the `cell` of, but for control characters."""
-    return cell[1:] if cell[:1] == "'" and _is_formula(cell[1:]) else cell
+    return cell[1:] if cell[:1] == "'" and _is_formula(cell.lstrip("'")) else cell
 
 
 def _is_formula(cell):

@@ -5,6 +5,7 @@ from typing import List, Optional, Tuple
 
 import numpy as np
 
+from obj2ngp.common.checks import LARGEST
 from obj2ngp.common.files import UserError
 
 from . import geometry
@@ -103,7 +104,8 @@ def build_mesh(obj, path, textured, up, longest_side, largest_sphere, problems):
     the other way. So each copy is seen from its own side, nothing is drawn twice in one place, and a transparent
     surface counts once. Faces without such a twin look the same from both sides.
 
-    Raises UserError where no face is left to draw.
+    Raises UserError where no face is left to draw, or the whole is so small, or so far away for its size, that others
+    would refuse what the record says of that.
     """
     usable = _usable_faces(obj, path, problems)
     corner_kept, start = geometry.select_corners(obj.face_start, usable)
@@ -145,6 +147,10 @@ def build_mesh(obj, path, textured, up, longest_side, largest_sphere, problems):
 
     shown, shown_start = geometry.select_corners(start, keep)
     scale, translation = _normalization(corners[shown], longest_side, largest_sphere)
+    if not max(scale, *np.abs(translation)) < LARGEST:
+        side, middle = np.ptp(corners[shown], axis=0).max(), -translation / scale @ turn
+        where = "({:g}, {:g}, {:g})".format(*(middle + 0.0))  # no negative zeros
+        raise UserError(f"{path}: too small where it is: its longest side is {side:g}, around {where}")
     normals, from_file = _shading_normals(
         geometry.normalized(obj.normals @ turn.T),
         normal[shown],
