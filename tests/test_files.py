@@ -1,13 +1,14 @@
 """Atomic outputs: old content survives a failure, nothing else is left behind."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from obj2ngp.common.files import UserError, atomic_folder, atomic_path, run_program, set_aside
+from obj2ngp.common.files import UserError, atomic_folder, atomic_path, failure, run_program, set_aside
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -163,3 +164,26 @@ def test_a_link_to_a_folder_is_replaced_and_the_folder_stays(tmp_path):
         (temporary / "000.png").touch()
     names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
     assert names == ["elsewhere", "elsewhere/kept.txt", "test", "test/000.png"]
+
+
+def test_an_encoder_s_own_words_are_told_with_the_output(tmp_path):
+    with pytest.raises(OSError) as info, atomic_path(tmp_path / "a.webp"):
+        raise OSError("encoder error -2")
+    assert failure(info.value) == f"{tmp_path}/a.webp: encoder error -2"
+
+
+def test_an_interrupted_program_says_so_and_ends_by_its_signal():
+    program = """if True:
+        import time
+        from obj2ngp.common.files import run_program
+        def main(argv):
+            print("working", flush=True)
+            time.sleep(600)
+        run_program(main, [])
+    """
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow_scripts")}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    running = subprocess.Popen([sys.executable, "-c", program], env=environment, **pipes)
+    assert running.stdout.readline() == b"working\n"
+    running.send_signal(signal.SIGINT)
+    assert running.communicate(timeout=60)[1] == b"error: interrupted\n" and running.returncode == -signal.SIGINT

@@ -180,3 +180,9 @@ def test_a_runtime_folder_that_is_not_ours_is_not_used(tmp_path, monkeypatch, ca
     monkeypatch.setattr(runtime, "SHARED", str(shared))
     assert runtime.private_folder("workers") == f"{shared}/obj2ngp-{os.getuid()}/workers"
     assert not given.is_dir() or not list(given.iterdir())
+
+
+def test_a_program_that_is_not_there_is_named(start, tmp_path):
+    job = start(0, str(tmp_path / "blender"), "-b")
+    assert job.communicate(timeout=60)[1] == f"error: [Errno 2] No such file or directory: '{tmp_path}/blender'\n"
+    assert job.returncode == 1

@@ -31,7 +31,11 @@ def main(argv):
             return status
         print("the worker was lost: running in a process of its own", file=sys.stderr, flush=True)
     limits.guard(minutes, **told)
-    os.execvp(command[0], command)
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        error.filename = command[0]  # such as a Blender that somebody has taken away
+        raise
 
 
 def _after(option, command):

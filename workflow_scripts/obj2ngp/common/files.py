@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import re
+import signal
 import stat
 import sys
 from pathlib import Path
@@ -44,6 +45,8 @@ def failure(error, file=None):
     """
     if isinstance(error, UserError):
         return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
     first_line = str(error).partition("\n")[0]
     where = f"{file}: " if file else ""
     if (
@@ -61,18 +64,22 @@ def failure(error, file=None):
 def run_program(main, argv):
     """Run `main(argv)` as a command-line program: an error that a user can act on becomes one line and exit code 1.
 
-    What the program prints holds no control characters.
+    So does an interrupt, after which the process ends by its signal. What the program prints holds no control
+    characters.
     """
     with _clean_streams():
         try:
             main(argv)
             sys.stdout.flush()
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
             words = failure(error)
             if words is None:
                 raise
             with contextlib.suppress(OSError):  # nobody reads
                 print(f"{ERROR}{in_a_line(words)}", file=sys.stderr, flush=True)
+            if isinstance(error, KeyboardInterrupt):
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
+                os.kill(os.getpid(), signal.SIGINT)
             sys.exit(1)
 
 
@@ -217,9 +224,10 @@ def _locating(temporary, path):
         yield
     except OSError as error:
         name = str(path) if error.filename is None else os.fsdecode(error.filename)
+        if error.errno is None:  # an encoder's own words
+            full = not os.statvfs(str(path.parent)).f_bavail
+            error.strerror = os.strerror(errno.ENOSPC) if full else str(error)
         error.filename = name.replace(str(temporary), str(path))
-        if error.errno is None and not os.statvfs(str(path.parent)).f_bavail:  # an encoder's own words
-            error.strerror = os.strerror(errno.ENOSPC)
         raise
 
 
