@@ -59,6 +59,8 @@ def refused(words, *arguments, **options):
         ({"train": {"network": {"levels": "many"}}}, ["train.network.levels", "auto"]),
         ({"train": {"network": {"finest_resolution": 4}}}, ["train.network.finest_resolution", "below"]),
         ({"project": {"results": "a{b"}}, ["project.results"]),
+        ({"project": {"results": "a<b>c"}}, ["project.results", "a word in < >"]),
+        ({"project": {"results": "a\\b"}}, ["project.results", "Blender"]),
         ({"project": {"results": f"{__file__}/results"}}, ["project.results", f"{__file__} is no folder"]),
         ({"project": {"results": "a/../b/"}, "objects": {"views": "b"}}, ["project.results", "is objects.views"]),
         ({"export": {"mesh": {"files": []}}}, ["export.mesh.files", "at least 1"]),

@@ -90,6 +90,10 @@ def test_missing_and_wrong_files_are_refused_by_name(tmp_path):
     refused(write_table(tmp_path, ("chair", str(tmp_path / "folder.obj"))), "chair", "folder.obj")
     refused(write_table(tmp_path, ("chair", "a\x1b.obj")), "chair", "unsafe")
     refused(write_table(tmp_path, ("chair", "")), "chair")
+    for name in ("{a}", "<a>"):
+        path = touch(tmp_path / f"{name}.obj")
+        refused(write_table(tmp_path, ("chair", path)), f"{name}.obj: the path must not hold")
+    assert find_objects(write_table(tmp_path, ("chair", touch(tmp_path / "<1> > a.obj"))))
 
 
 def test_double_names_and_paths_are_refused_by_name(tmp_path):

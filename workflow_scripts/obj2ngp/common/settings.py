@@ -10,6 +10,7 @@ Standard library only and valid for Python 3.7, so that it also runs inside Blen
 import dataclasses
 import functools
 import os
+import re
 import typing
 
 from obj2ngp.common.checks import LONGEST_SHOWN, parse_json, shown
@@ -17,6 +18,7 @@ from obj2ngp.common.files import UserError, in_a_line
 
 AUTO = "auto"
 LARGEST_SEED = 2**31 - 1
+SNAKEMAKES = re.compile("[{}]|<[a-z][a-z0-9_]*>")  # what stands for something else in Snakemake's paths
 
 types_of = functools.lru_cache(maxsize=None)(typing.get_type_hints)  # slow, and asked for each object of thousands
 
@@ -91,8 +93,8 @@ def given(kind, values, path=""):
 
 def check_path(name, path):
     """Raise ValueError where the value `path` of the field `name` is a path that commands and rules cannot have."""
-    if set("{}") & set(path):
-        raise ValueError(f"{name}: must not contain {{ or }}")
+    if SNAKEMAKES.search(path) or "\\" in path:
+        raise ValueError(f"{name}: must not contain {{ or }}, a word in < >, or \\, which Blender takes for /")
     if not path.isprintable() or path != path.strip() or path.startswith("-"):
         raise ValueError(f"{name}: must not begin with -, nor begin or end with a space, nor hold control characters")
     if any(len(os.fsencode(part)) > 255 for part in path.split("/")) or len(path) > 1000:

@@ -48,7 +48,7 @@ class Project:
     """What holds for all objects."""
 
     seed: int = setting(0, "cameras, rendering noise and training follow from it", 0, LARGEST_SEED)
-    results: str = setting("results", "folder of the results, without `{` and `}`")
+    results: str = setting("results", "folder of the results, without `{`, `}`, `\\` and words in `<` `>`")
     workers: bool = setting(
         True, "run jobs in warm worker processes; `false`: start a process for each. Results do not depend on it"
     )

@@ -17,7 +17,7 @@ from typing import Optional, Tuple, Union
 from obj2ngp.common.checks import NAME, read_text
 from obj2ngp.common.files import UserError
 from obj2ngp.common.records import FILE
-from obj2ngp.common.settings import setting
+from obj2ngp.common.settings import SNAKEMAKES, setting
 from obj2ngp.views import kinds
 
 PERIODIC = re.compile(r"(.+?)\1{19}$")  # Snakemake takes such an end for an endless recursion
@@ -363,8 +363,8 @@ def _check_name(item):
 def _check_path(item):
     if not item.path.isprintable():  # control characters, and bytes that are not UTF-8
         raise UserError(f"object {item.name}: unsafe characters in the path {item.path!r}")
-    if set("{}") & set(item.path):  # to Snakemake, they enclose wildcards
-        raise UserError(f"object {item.name}: {item.path}: the path must not hold {{ or }}")
+    if SNAKEMAKES.search(item.path):
+        raise UserError(f"object {item.name}: {item.path}: the path must not hold {{ or }}, or a word in < >")
     if item.is_model:
         if not os.path.isfile(item.path):
             raise UserError(f"object {item.name}: there is no file {item.path}")
