@@ -172,7 +172,8 @@ BAD_TRANSFORMS = [
     *(("frames.1", value, "frames[1]") for value in (None, 3, "frame", [], {})),
     *(("frames.1.file_path", value, "frames[1].file_path") for value in (..., None, 3, "", [], "a" * 5000, "a\0b")),
     ("frames.1.file_path", "./train/none", "1 of 3 images do not exist"),
-    ("frames.1.file_path", "..", "do not exist"),
+    ("frames.1.file_path", "train/../train/000.png", '000.png" is the picture of frames[0], too'),
+    *((name, True, f"{name}: only pinholes are supported") for name in ("orthographic", "equirectangular", "latlong")),
     ("frames.1.file_path", "a\ud800", "holds characters that no file name has"),
     *(
         ("frames.1.transform_matrix", value, "frames[1].transform_matrix")

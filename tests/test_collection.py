@@ -17,6 +17,7 @@ import collect
 from export_scene import write_results
 from obj2ngp.common.files import UserError
 from obj2ngp.exports.collection import write_collection
+from obj2ngp.exports.weights import mean_metrics
 from test_exports import exported
 
 NAMES = ["02958343-a", "02958343-b.c", "03001627-d", "lamp", "lamp.2"]
@@ -109,6 +110,10 @@ def test_the_same_files_give_the_same_bytes(results, tmp_path):
         ("lamp.json", {"training": {"steps": "many"}}, 'lamp.json: training.steps: "many" is no number'),
         ("lamp.json", {"category": 3}, "lamp.json: category: 3 is no text"),
         ("lamp.json", {"source": None}, "lamp.json: source: null holds no keys"),
+        ("lamp.json", {"metrics": {"psnr": 10**30}}, "lamp.json: metrics.psnr: 1000"),
+        ("lamp.json", {"object": "chair"}, "lamp.json: object: chair, in the results of lamp"),
+        ("lamp.safetensors", b"", "lamp.safetensors: not a safetensors file of ours"),
+        ("lamp.safetensors", b"garbage" * 99, "lamp.safetensors: not a safetensors file of ours"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(results, tmp_path, where, content, words):
@@ -121,6 +126,21 @@ def test_what_does_not_fit_is_refused_by_name(results, tmp_path, where, content,
     with pytest.raises(UserError, match=re.escape(words)):
         write_collection(tmp_path, tmp_path / "objects.tsv", tmp_path / "collection")
     assert not (tmp_path / "collection").exists()
+
+
+def test_a_model_that_is_missing_is_named(results, tmp_path):
+    shutil.copytree(results / "lamp", tmp_path / "lamp")
+    (tmp_path / "lamp/export/weights/lamp.safetensors").unlink()
+    (tmp_path / "objects.tsv").write_text("object\tresults\nlamp\texport/weights\n")
+    with pytest.raises(UserError, match="object lamp: .*: lamp.safetensors is missing"):
+        write_collection(tmp_path, tmp_path / "objects.tsv", tmp_path / "collection")
+
+
+@pytest.mark.parametrize("cell, words", [("nan", "psnr: not all"), ("1e999", "psnr: not all"), ("x", "could not")])
+def test_metrics_that_are_no_numbers_are_not_passed_on(tmp_path, cell, words):
+    (tmp_path / "metrics.csv").write_text(f"object,view,psnr\nlamp,000,30\nlamp,001,{cell}\n")
+    with pytest.raises(UserError, match=f"metrics.csv: {words}"):
+        mean_metrics(tmp_path / "metrics.csv")
 
 
 def test_a_missing_example_is_named(results, tmp_path):

@@ -41,6 +41,26 @@ def test_views_to_train_on(scene, spoil, words):
     assert_refused(trains(scene), scene, "transforms_train.json", words)
 
 
+def far_away(content):
+    content["frames"][1]["transform_matrix"][0][3] = 1e6
+
+
+@pytest.mark.parametrize(
+    "change", [at("offset", [50.0] * 3), at("cx", 1e6), at("cy", -1e6), far_away], ids=["cube", "cx", "cy", "pose"]
+)
+def test_views_of_something_else_than_what_the_unit_cube_holds(scene, change):
+    with_json(change)(scene / "transforms_train.json")
+    assert_refused(trains(scene), scene, "transforms_train.json", "inside every view's silhouette")
+
+
+@pytest.mark.parametrize("path", [".", "..", "train/.000", "/"])
+def test_pictures_that_no_view_is_named_after(scene, path):
+    with_json(at("frames.1.file_path", path))(scene / "transforms_test.json")
+    assert_refused(renders_views(scene), scene, "transforms_test.json", "is no name of a view")
+    with_json(at("frames.1.file_path", path))(scene / "transforms_train.json")
+    assert_refused(trains(scene), scene, "transforms_train.json", "do not exist")
+
+
 @pytest.mark.parametrize("spoil, words", [*named(NO_FILES), *named(NO_JSON), *FIELDS[::9]])
 def test_views_to_render(scene, spoil, words):
     spoil(scene / "transforms_test.json")
@@ -54,6 +74,12 @@ def test_pictures(scene, spoil, words, index):
     spoil(path)
     words = "images do not exist" if "not a regular" in words or "No such" in words or "links" in words else words
     assert_refused(trains(scene), scene, "scene", words)
+
+
+def test_a_file_that_cannot_be_measured_is_named(scene):
+    """The kernel has such under /proc."""
+    damage.linked("/proc/self/mem")(scene / "transforms_train.json")
+    assert_refused(trains(scene), scene, "transforms_train.json", "Invalid argument")
 
 
 def test_a_view_that_shows_nothing_among_good_ones(scene):

@@ -67,6 +67,7 @@ OBJECT_TABLES = [
         (f"name {index}", written(f"object\tresults\n{name}\tmetrics.csv\n"), "is no name of an object")
         for index, name in enumerate(("../x", "/etc/passwd", ".", "..", "a b", "-x", "=1+1", "<b>", "\x1b[31m", "a/b"))
     ),
+    ("long name", written(f"object\tresults\n{'1' * 5000}\tmetrics.csv\n"), "is longer than 255 bytes"),
     *(
         (f"result {index}", written(f"object\tresults\nchair\t{path}\n"), "is no path inside a folder")
         for index, path in enumerate(("../x", "/etc/passwd", "a/../../b", "a//b", "renders/", "-x", "$(ran)"))

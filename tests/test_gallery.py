@@ -121,6 +121,11 @@ def test_pages_and_exports_come_along(tmp_path):
     assert all((out / "files/chair" / file).is_file() for file in chair["exports"])
 
 
+def test_names_are_sorted_by_the_numbers_in_them():
+    """A superscript is a digit, and no number."""
+    assert sorted(["m10", "m²", "m9", "m"], key=gallery.natural) == ["m", "m9", "m10", "m²"]
+
+
 def test_an_excerpt_has_the_best_the_worst_and_failed_ones(tmp_path):
     names = [f"object{number}" for number in range(200)]
     figures = [30 + (number * 37 % 200) / 10 for number in range(200)]

@@ -206,9 +206,10 @@ def test_missing_depths_are_named(ball_results, tmp_path):
     shape = geometry.Geometry(*ball_mesh(), images, tmp_path)
     with pytest.raises(UserError, match="000_depth.png: No such file"):
         shape.depths(images, 0)
-    iio.imwrite(tmp_path / "000_depth.png", np.zeros((4, 4), np.uint16))
-    with pytest.raises(UserError, match="000_depth.png: shape"):
-        shape.depths(images, 0)
+    for picture in (np.zeros((4, 4), np.uint16), np.full((48, 48), 9, np.uint8)):
+        iio.imwrite(tmp_path / "000_depth.png", picture)
+        with pytest.raises(UserError, match="000_depth.png: shape"):
+            shape.depths(images, 0)
 
 
 def test_median_distance_is_where_half_of_the_light_is_left():

@@ -78,6 +78,22 @@ def test_nsvf_needs_a_box(tmp_path):
         WRITERS["nsvf"](read_views(tmp_path), tmp_path / "set", "ball")
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_views_that_lie_behind_a_broken_link_are_not_left_out_silently(tmp_path, split):
+    write_ball(tmp_path)
+    (tmp_path / f"transforms_{split}.json").rename(tmp_path / "moved.json")
+    (tmp_path / f"transforms_{split}.json").symlink_to("nothing")
+    with pytest.raises(UserError, match=f"transforms_{split}.json: No such file"):
+        read_views(tmp_path)
+
+
+def test_views_without_those_to_train_on_are_refused(tmp_path):
+    write_ball(tmp_path)
+    (tmp_path / "transforms_train.json").unlink()
+    with pytest.raises(UserError, match="transforms_train.json: No such file"):
+        read_views(tmp_path)
+
+
 def test_what_is_no_set_is_refused_by_name(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     for path in (tmp_path, tmp_path / "notes.txt", tmp_path / "none"):

@@ -61,6 +61,7 @@ def test_the_boxes_of_instant_ngp(tmp_path, content, half, middle):
         ({"k4": 0.1}, ["k4: a fourth radial coefficient"]),
         ({"distortion_params": [1, 2]}, ["distortion_params: "]),
         ({"k1": "0"}, ['k1: "0" is no number']),
+        ({"is_fisheye": "false"}, ['is_fisheye: "false" is neither true nor false']),
         ({"train_filenames": "all"}, ["train_filenames: no list"]),
         ({"scale": 0}, ["scale: 0"]),
     ],
@@ -76,12 +77,22 @@ def test_what_is_wrong_in_a_transforms_file_is_named(tmp_path, content, words):
         (lambda content: content.update(fl_x=9e8), "set: camera_angle_x: 3.5"),
         (lambda content: content["frames"][0].update(fl_x=1e-2), "the cameras are so different"),
         (lambda content: content["frames"][0].update(file_path="/"), "1 of 12 images do not exist: /.png"),
+        (lambda content: content["frames"][3].update(file_path="images/./000"), "is the picture of frames[0], too"),
         (lambda content: content["frames"][0].update(file_path="/etc/passwd"), "its format is unknown or damaged"),
     ],
 )
 def test_cameras_and_pictures_that_nothing_can_be_made_of_are_named(tmp_path, change, words):
     edit(write_single(tmp_path / "set", images()), change)
     refused(tmp_path / "set", tmp_path / "out", words)
+
+
+def test_a_fisheye_s_frames_may_have_coefficients_of_their_own(tmp_path):
+    def change(content):
+        content["camera_model"] = "OPENCV_FISHEYE"
+        content["frames"][0].update(k1=0.01, k4=0.001)
+
+    edit(write_single(tmp_path / "set", images()), change)
+    assert imported(tmp_path / "set", tmp_path / "out")
 
 
 def test_one_picture_that_is_ever_so_fine_does_not_fill_the_memory(tmp_path):

@@ -4,6 +4,7 @@ import argparse
 import concurrent.futures
 import json
 import os
+import re
 import shutil
 
 import pytest
@@ -300,12 +301,40 @@ def test_verify_reads_every_byte(folder, tmp_path):
     assert (verdict.objects, verdict.sound, verdict.unknown) == (2, 0, 1)
 
 
+def test_verify_goes_on_where_files_cannot_be_read(folder, tmp_path):
+    """A device in place of a model, a pipe among pictures, a record without a digest: of each, its object is stale."""
+    expected = {"chair": {"draw": PARAMETERS, "count": PARAMETERS}}
+    (folder / "pictures" / "2.png").unlink()
+    os.mkfifo(folder / "pictures" / "2.png")
+    [problem] = [words for name, words in verify(folder.parent, expected, 1).stale if words.startswith("draw: ")]
+    assert "2.png: not a regular file" in problem
+    record = {**Provenance(folder).records["count"], "results": {}, "outputs": {"numbers.csv": {}}}
+    write_record(folder / FILE, record)
+    (folder / "numbers.csv").touch()
+    assert ("chair", "count: numbers.csv is not what it made") in verify(folder.parent, expected, 1).stale
+
+
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"kinds": []}', '{"kinds": [], "objects": {"a": 0}}', '{"kinds": 1, "objects": 1}']
+    "text, words",
+    [
+        ("", "not valid JSON"),
+        ("[]", "[] holds no keys"),
+        ('{"kinds": []}', "objects: missing"),
+        ('{"kinds": [], "objects": {"a": 0}}', "objects.a: 0: there are 0 kinds"),
+        ('{"kinds": [{}], "objects": {"a": 1}}', "objects.a: 1: there are 1 kinds"),
+        ('{"kinds": [{}], "objects": {"a": -1}}', "objects.a: -1 is not"),
+        ('{"kinds": [{}], "objects": {"a": true}}', "objects.a: true is no number"),
+        ('{"kinds": [{}], "objects": {"../a": 0}}', "objects: "),
+        ('{"kinds": 1, "objects": {}}', "kinds: no list"),
+        ('{"kinds": "a", "objects": {}}', "kinds: no list"),
+        ('{"kinds": [0], "objects": {"a": 0}}', "kinds[0]: 0 holds no keys"),
+        ('{"kinds": [{"train": 1}], "objects": {"a": 0}}', "kinds[0].train: 1 holds no keys"),
+        ('{"kinds": [], "objects": 1}', "objects: 1 holds no keys"),
+    ],
 )
-def test_a_file_that_holds_no_parameters_is_refused(tmp_path, text):
+def test_a_file_that_holds_no_parameters_is_refused(tmp_path, text, words):
     (tmp_path / "parameters.json").write_text(text)
-    with pytest.raises(UserError, match="parameters.json"):
+    with pytest.raises(UserError, match=re.escape(f"parameters.json: {words}")):
         read_expected(tmp_path / "parameters.json")
 
 

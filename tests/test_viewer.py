@@ -114,6 +114,13 @@ def test_a_field_too_large_for_a_page_is_told(network, words):
         packing.check_kind(model)
 
 
+def test_numbers_that_16_bits_do_not_hold_are_no_page_s():
+    model = make_model()
+    model.weights[3] = 1e5
+    with pytest.raises(packing.Unsuited, match="numbers beyond 65504"):
+        packing.packed(model)
+
+
 def test_the_page_is_one_file_that_asks_for_nothing(tmp_path):
     write_cameras(tmp_path / "ball")
     page = write_page(make_model(), tmp_path / "ball")

@@ -25,6 +25,7 @@ LARGEST_FILE = 1 << 28  # bytes of a text file: a transforms file of 300,000 vie
 NAME = re.compile("\\w[\\w.+\u0300-\u036f\u0483-\u1dff\u20d0-\u20f0\u302a-\u309a\ua66f-\uabed\ufe20-\ufe2f-]*")
 _IN_NO_NAME = re.compile("[\0\ud800-\udfff]")  # what no name of a file holds: NUL and lone surrogates
 LONGEST_SHOWN = 80  # characters of a value in a message
+LONGEST_NAME = 255  # bytes of a file's name
 LONGEST_INTEGER = 1000  # digits of a whole number in JSON: more take Python long, and no number is as large
 
 
@@ -75,6 +76,16 @@ def whole(low, high):
     return check
 
 
+def truth():
+    """A truth value."""
+
+    def check(value, key):
+        if not isinstance(value, bool):
+            raise Unfit(key, f"{shown(value)} is neither true nor false")
+
+    return check
+
+
 def text(longest=4096):
     """A text that is not empty, has at most `longest` characters, and none that a file name cannot have."""
 
@@ -95,6 +106,8 @@ def object_name():
     def check(value, key):
         if not isinstance(value, str) or not NAME.fullmatch(value) or not value.isprintable():
             raise Unfit(key, f"{shown(value)} is no name of an object")
+        if len(value.encode()) > LONGEST_NAME:
+            raise Unfit(key, f"{shown(value)} is longer than {LONGEST_NAME} bytes")
 
     return check
 
@@ -227,13 +240,13 @@ def read_bytes(path, largest=LARGEST_FILE):
     A FIFO, a device or a folder is refused, not waited for.
     """
     with open_file(path) as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        if size > largest:
-            raise UserError(f"{path}: {size:,} bytes, more than {largest:,}")
         try:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            if size > largest:
+                raise UserError(f"{path}: {size:,} bytes, more than {largest:,}")
             return file.read(largest)
-        except OSError as error:
+        except OSError as error:  # one of /proc cannot be measured, a disk may be broken
             raise UserError(f"{path}: {error.strerror}") from error
 
 

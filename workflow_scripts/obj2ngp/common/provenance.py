@@ -264,7 +264,7 @@ class Provenance:
                 return f"{path} has changed"
         for path, made in record["outputs"].items():
             place = os.path.join(self.folder, path)
-            if "files" not in made and digest(place) != made["sha256"]:
+            if "files" not in made and digest(place) != made.get("sha256"):
                 return f"{path} is not what it made"
             found = contents(place) if "files" in made else {}
             for name in sorted({*found, *made.get("files", {})}):

@@ -199,8 +199,8 @@ class Geometry:
         truth = self.triangles.first_hit(*rays)[0].reshape(height, width)
         path = self.predictions / f"{views.names[index]}{DEPTH_SUFFIX}.png"
         steps = read_picture(path)
-        if steps.shape != truth.shape:
-            raise UserError(f"{path}: shape {steps.shape}, expected {truth.shape}")
+        if steps.dtype != np.uint16 or steps.shape != truth.shape:
+            raise UserError(f"{path}: shape {steps.shape} of {steps.dtype}, expected {truth.shape} of uint16")
         prediction = np.where(steps > 0, steps * DEPTH_UNITS_PER_STEP, np.inf)
         return DepthPair(truth / self.side, prediction / self.side)
 

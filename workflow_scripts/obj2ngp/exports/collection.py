@@ -18,6 +18,7 @@ import pyarrow.parquet
 from obj2ngp.common.checks import checked, object_name, open_file, read_json
 from obj2ngp.common.files import UserError, atomic_folder
 from obj2ngp.common.tables import read_table
+from obj2ngp.common.tensor_files import TRAINED, read_header
 
 from .weights import ABOUT, key_of
 
@@ -36,14 +37,15 @@ def objects_in(table):
 
 
 def files_of(results, name):
-    """The paths of an object's files, ordered by name. Raises UserError where they are missing.
+    """The paths of an object's files, ordered by name. Raises UserError where its model or what tells of it is missing.
 
     Snakemake leaves a file of its own in each folder that a rule makes, hidden.
     """
     folder, key = results / name / EXAMPLE, key_of(name)
     files = sorted(path for path in folder.glob("*") if path.name.startswith(f"{key}."))
-    if f"{key}.json" not in [path.name for path in files]:
-        raise UserError(f"object {name}: {folder}: no example of its weights")
+    missing = {f"{key}.json", f"{key}.safetensors"} - {path.name for path in files}
+    if missing:
+        raise UserError(f"object {name}: {folder}: no example of its weights: {min(missing)} is missing")
     return files
 
 
@@ -54,6 +56,16 @@ def add(shard, path):
         member.size = file.seek(0, os.SEEK_END)
         file.seek(0)
         shard.addfile(member, file)
+
+
+def read_about(results, name):
+    """What the JSON file of an object's example says. Raises UserError where it, or the model beside it, is unfit."""
+    path = results / name / EXAMPLE / f"{key_of(name)}.json"
+    about = read_json(path, ABOUT)
+    if about["object"] != name:
+        raise UserError(f"{path}: object: {about['object']}, in the results of {name}")
+    read_header(path.with_name(f"{key_of(name)}.safetensors"), TRAINED)
+    return about
 
 
 def row_of(name, shard, size, about):
@@ -108,7 +120,8 @@ def write_collection(results, table, out, shard_bytes=SHARD_BYTES):
                     files = files_of(results, name)
                     for path in files:
                         add(file, path)
-                    about = read_json(results / name / EXAMPLE / f"{key_of(name)}.json", ABOUT)
-                    rows.append(row_of(name, shard, sum(path.stat().st_size for path in files), about))
+                    rows.append(
+                        row_of(name, shard, sum(path.stat().st_size for path in files), read_about(results, name))
+                    )
         write_index(folder / "index.parquet", rows)
     print(f"{len(rows)} objects in {len(shards)} shards", flush=True)

@@ -11,7 +11,7 @@ import shutil
 import numpy as np
 from PIL import Image
 
-from obj2ngp.common.checks import Unfit, mapping, maybe, number, object_name, shown, text, values
+from obj2ngp.common.checks import mapping, maybe, number, object_name, text, values
 from obj2ngp.common.files import UserError
 from obj2ngp.common.settings import AUTO
 from obj2ngp.common.tables import read_table
@@ -23,8 +23,8 @@ from .registry import METRICS, MODEL
 
 
 def _figure(value, key):
-    if type(value) not in (int, float):  # it may be infinite, or none where nothing could be measured
-        raise Unfit(key, f"{shown(value)} is no number")
+    if type(value) is not float:  # which may be infinite, or none where nothing could be measured
+        number()(value, key)
 
 
 ABOUT = mapping(  # KEY.json
@@ -53,9 +53,13 @@ def mean_metrics(path):
     if not names:
         raise UserError(f"{path}: holds no figures")
     try:
-        return {name: float(np.mean([float(row[name]) for row in rows if row[name]] or [np.nan])) for name in names}
+        columns = {name: [float(row[name]) for row in rows if row[name]] for name in names}
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
+    for name, cells in columns.items():
+        if not np.isfinite(cells).all():
+            raise UserError(f"{path}: {name}: not all of its numbers are finite")
+    return {name: float(np.mean(cells or [np.nan])) for name, cells in columns.items()}
 
 
 def category_of(source):

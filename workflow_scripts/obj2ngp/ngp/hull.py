@@ -30,6 +30,8 @@ def visual_hull(images, resolution, scale, offset, device="cpu", beyond_edges=Tr
     scale, offset  the unit cube's position of a world point is point * scale + offset
     beyond_edges   keep cells that some image does not show, being behind its camera or beyond its edges; without it,
                    only those beyond the edges of an image whose edge cuts the object
+
+    An image that shows none of the cells as the object's leaves none: it shows something else.
     """
     index = np.stack(np.indices((resolution,) * 3), -1).reshape(-1, 3).astype(np.float32)
     index = torch.from_numpy(index).to(device)
@@ -53,7 +55,7 @@ def visual_hull(images, resolution, scale, offset, device="cpu", beyond_edges=Tr
         outside = ~ahead | (x - reach < 0) | (x + reach >= width) | (y - reach < 0) | (y + reach >= height)
         seen = _any_inside(alpha, x - reach, x + reach, y - reach, y + reach)
         if beyond_edges:
-            kept = kept[seen | outside]
+            kept = kept[(seen | outside) & seen.any()]
         elif bool(alpha[[0, -1]].any()) or bool(alpha[:, [0, -1]].any()):
             kept = kept[ahead & (seen | outside)]
         else:

@@ -151,7 +151,8 @@ def categories(names):
 
 def natural(name):
     """A sorting key by which object9 comes before object10."""
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part.casefold()) for part in re.split(r"(\d+)", name)]
+    parts = re.split(r"(\d+)", name)
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part.casefold()) for part in parts]
 
 
 def shard(names, figures, files, exports, ranks, others, columns):

@@ -3,9 +3,25 @@
 import concurrent.futures
 from dataclasses import dataclass, field
 
-from obj2ngp.common.checks import parse_json, read_text
-from obj2ngp.common.files import UserError
+from obj2ngp.common.checks import Unfit, every, items, mapping, object_name, read_json, values, whole
+from obj2ngp.common.files import UserError, failure
 from obj2ngp.common.provenance import Provenance
+
+MOST_KINDS = 10**9  # of objects, by their parameters
+
+
+def _known(content, key):
+    """The shape of what says of objects that there are, by number, which parameters their jobs have. Raises Unfit."""
+    is_name = object_name()
+    for name, kind in content["objects"].items():
+        is_name(name, "objects")
+        if kind >= len(content["kinds"]):
+            raise Unfit(f"objects.{name}", f"{kind}: there are {len(content['kinds'])} kinds")
+
+
+EXPECTED = every(
+    mapping({"kinds": items(values(mapping({})), "kinds", least=0), "objects": values(whole(0, MOST_KINDS))}), _known
+)
 
 
 @dataclass
@@ -29,12 +45,16 @@ class Verdict:
 
 def read_expected(path):
     """{object: {job: parameters}} of the file `path`, which the rule `parameters` writes. Raises UserError."""
-    content = parse_json(read_text(path), path)
+    content = read_json(path, EXPECTED)
+    return {name: content["kinds"][int(kind)] for name, kind in content["objects"].items()}
+
+
+def wrong(records, job, parameters):
+    """Why the results of a job in Provenance are not what they should be, unreadable ones too; None where they are."""
     try:
-        kinds = content["kinds"]
-        return {name: kinds[index] for name, index in content["objects"].items()}
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise UserError(f"{path}: not the parameters of jobs") from error
+        return records.verify(job, parameters)
+    except (UserError, OSError) as error:
+        return failure(error)
 
 
 def verify(results, expected, threads):
@@ -47,7 +67,7 @@ def verify(results, expected, threads):
     def look(name):
         records = Provenance(results / name)
         return [
-            (name, job, records.verify(job, expected[name][job])) for job in records.records if job in expected[name]
+            (name, job, wrong(records, job, expected[name][job])) for job in records.records if job in expected[name]
         ]
 
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:

@@ -19,6 +19,7 @@ MOST_CELLS = 256  # cells along an edge of the occupancy grid
 MOST_MATRICES = 12  # uniform blocks that every WebGL2 has for a fragment shader
 MATRIX_BYTES = 1 << 16  # of a uniform block, on all but few graphics cards
 TABLE_WIDTH = 2048
+LARGEST_HALF = 65504.0  # number in 16 bits
 
 
 class Unsuited(Exception):
@@ -70,6 +71,8 @@ def packed(model):
     is the width in pixels of the square in which a pixel's rays lie.
     """
     check_kind(model)
+    if model.weights.abs().max() > LARGEST_HALF:
+        raise Unsuited("its networks' matrices have numbers beyond {:g}".format(LARGEST_HALF))
     config, levels = model.config, GridLevels(model.config.network)
     offset = levels.offset.numpy()
     numbers, scales = quantise(model.table.numpy(), offset)

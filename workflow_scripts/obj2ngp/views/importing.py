@@ -265,7 +265,7 @@ def view_names(frames):
     """
     names = [frame.file.stem for frame in frames]
     try:
-        if any(name.startswith(".") or name.lower().endswith(IMAGE_SUFFIXES) for name in names):
+        if any(name.lower().endswith(IMAGE_SUFFIXES) for name in names):
             raise UserError("not names of views")
         check_view_names(names, "")
     except UserError:

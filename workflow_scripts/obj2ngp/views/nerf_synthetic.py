@@ -4,6 +4,7 @@ The file says `camera_angle_x` or `fl_x`, and for each frame `file_path` and `tr
 """
 
 import json
+import os
 import re
 
 import numpy as np
@@ -56,13 +57,38 @@ PLACE = {"scale": SCALE, "offset": numbers(3)}
 
 # What would have to be read to get the cameras right: lens distortion by its coefficients, and other kinds of camera.
 DISTORTION = re.compile(r"[kps]\d+|(distortion|ftheta|fisheye).*|is_fisheye|rolling_shutter")
+PROJECTIONS = ("latlong", "equirectangular", "orthographic")
 PINHOLES = (None, "PINHOLE", "SIMPLE_PINHOLE", "OPENCV", "PERSPECTIVE")  # OPENCV: with coefficients, which are checked
+
+
+def cameras_of(content):
+    """(how its keys begin, dict) of each part of a transforms file that may describe cameras: of all, then of each."""
+    yield "", content
+    yield from ((f"frames[{index}].", frame) for index, frame in enumerate(content["frames"]))
+
+
+def picture_of(file_path):
+    """The path of the picture that a `file_path` names: `.png` is added to what has no suffix of pictures."""
+    return file_path if file_path.lower().endswith(IMAGE_SUFFIXES) else file_path + ".png"
+
+
+def a_picture_each(content, key):
+    """The shape of frames no two of which name one picture. Raises Unfit."""
+    first = {}
+    for index, frame in enumerate(content["frames"]):
+        same = first.setdefault(os.path.normpath(picture_of(frame["file_path"])), index)
+        if same != index:
+            raise Unfit(
+                f"frames[{index}].file_path", f"{shown(frame['file_path'])} is the picture of frames[{same}], too"
+            )
 
 
 def one_pinhole(content, key):
     """The shape of what asks for no other camera than one pinhole with square pixels. Raises Unfit."""
-    for where, part in [("", content)] + [(f"frames[{i}].", frame) for i, frame in enumerate(content["frames"])]:
+    for where, part in cameras_of(content):
         for name, value in part.items():
+            if name in PROJECTIONS and value:
+                raise Unfit(where + name, "only pinholes are supported")
             if DISTORTION.fullmatch(name) and (any(value) if isinstance(value, list) else value):
                 raise Unfit(where + name, "lens distortion is not supported")
             if name == "camera_model" and value not in PINHOLES:
@@ -82,7 +108,9 @@ def one_pinhole(content, key):
             raise Unfit(name, f"{content[name]}: only square pixels are supported")
 
 
-CONTENT = every(mapping({"frames": items(FRAME, "frames")}, {**INTRINSICS, **PLACE}), has_focal_length, one_pinhole)
+CONTENT = every(
+    mapping({"frames": items(FRAME, "frames")}, {**INTRINSICS, **PLACE}), a_picture_each, has_focal_length, one_pinhole
+)
 
 
 def recognises(path):
@@ -94,10 +122,9 @@ def read_cameras(path):
     """The Cameras of a transforms file. Raises DataError: the file, the key, and what is wrong with it."""
     content = read_description(path, CONTENT)
     frames = content["frames"]
-    names = [frame["file_path"] for frame in frames]
     offset = content.get("offset")
     return Cameras(
-        files=[path.parent / (n if n.lower().endswith(IMAGE_SUFFIXES) else n + ".png") for n in names],
+        files=[path.parent / picture_of(frame["file_path"]) for frame in frames],
         pose=np.array([frame["transform_matrix"][:3] for frame in frames], np.float32),
         camera_angle_x=content.get("camera_angle_x"),
         intrinsics={key: content[key] for key in ("fl_x", "cx", "cy", "w", "h") if key in content},

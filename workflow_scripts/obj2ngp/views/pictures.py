@@ -28,9 +28,11 @@ def psnr(truth, prediction):
 
 
 def check_view_names(names, source):
-    """Raise a UserError naming `source` if pictures or depth images of two views had one name."""
+    """Raise a UserError naming `source` if pictures or depth images of two views had one name, or one a hidden name."""
     taken = set()
     for name in names:
+        if name.startswith("."):
+            raise UserError(f"{source}: '{name}' is no name of a view")
         both = {name, name + DEPTH_SUFFIX}
         if taken & both:
             raise UserError(f"{source}: the name of view '{name}' collides with another view's")

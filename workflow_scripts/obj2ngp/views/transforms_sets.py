@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from obj2ngp.common.checks import Unfit, choice, every, items, mapping, matrix, number, numbers, text
+from obj2ngp.common.checks import Unfit, choice, every, items, mapping, matrix, number, numbers, text, truth
 
 from .image_sets import Frame, ImageSet
 from .kinds import OF_SPLIT, SINGLE, SPLITS
-from .nerf_synthetic import FRAME, IMAGE_SUFFIXES, INTRINSICS, PLACE
+from .nerf_synthetic import FRAME, IMAGE_SUFFIXES, INTRINSICS, PLACE, PROJECTIONS, a_picture_each, cameras_of
 from .posed_images import DataError, read_description
 
 DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")  # in the order of nerfstudio's `distortion_params`
@@ -23,24 +23,22 @@ FISHEYE = "OPENCV_FISHEYE"
 CAMERAS = ("PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "PERSPECTIVE", FISHEYE)
 NGP_SCALE = 0.33  # of instant-ngp, where a file has an offset alone
 # What asks for a camera that is neither, if it is there and not 0.
-STRANGE = (
-    *("k5", "k6", "s1", "s2", "s3", "s4", "rolling_shutter", "latlong", "equirectangular", "orthographic"),
-    *(f"ftheta_p{i}" for i in range(5)),
-)
+STRANGE = (*("k5", "k6", "s1", "s2", "s3", "s4", "rolling_shutter", *PROJECTIONS), *(f"ftheta_p{i}" for i in range(5)))
 
 
-def usual_camera(part, key):
+def usual_cameras(content, key):
     """The shape of what asks for no camera that cannot be made a pinhole. Raises Unfit."""
-    for name in STRANGE:
-        value = part.get(name)
-        if any(value) if isinstance(value, list) else value:
-            raise Unfit(f"{key}.{name}" if key else name, "cameras of this kind are not supported")
-    if not _is_fisheye(part) and _coefficients(part)[3]:
-        raise Unfit(f"{key}.k4" if key else "k4", "a fourth radial coefficient is supported of fisheye lenses alone")
+    for where, part in cameras_of(content):
+        for name in STRANGE:
+            value = part.get(name)
+            if any(value) if isinstance(value, list) else value:
+                raise Unfit(where + name, "cameras of this kind are not supported")
+        if not _is_fisheye({**content, **part}) and _coefficients(part)[3]:
+            raise Unfit(where + "k4", "a fourth radial coefficient is supported of fisheye lenses alone")
 
 
 def _is_fisheye(part):
-    return bool(part.get("is_fisheye")) or part.get("camera_model") == FISHEYE
+    return part.get("is_fisheye", False) or part.get("camera_model") == FISHEYE
 
 
 def _coefficients(part):
@@ -63,11 +61,14 @@ CAMERA = {
     **dict.fromkeys(DISTORTION, number()),
     "distortion_params": numbers(6),
     "camera_model": choice(*CAMERAS),
+    "is_fisheye": truth(),
 }
-SET_FRAME = every(FRAME, mapping({}, {**CAMERA, "mask_path": text()}), usual_camera)
+SET_FRAME = every(FRAME, mapping({}, {**CAMERA, "mask_path": text()}))
 PLACES = {**PLACE, "offset": _offset, "aabb": _aabb, "aabb_scale": number(1e-6, 1e6)}
 LISTS = {f"{split}_filenames": items(text(), "file names", least=0) for split in SPLITS}
-CONTENT = every(mapping({"frames": items(SET_FRAME, "frames")}, {**CAMERA, **PLACES, **LISTS}), usual_camera)
+CONTENT = every(
+    mapping({"frames": items(SET_FRAME, "frames")}, {**CAMERA, **PLACES, **LISTS}), a_picture_each, usual_cameras
+)
 
 
 def read_splits(path, kind, pattern):
