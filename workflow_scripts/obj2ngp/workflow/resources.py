@@ -23,7 +23,7 @@ GPU_SAMPLE_RENDER_SECONDS = 4e-8  # ten times an H200's, of which 100 views of 8
 MODEL_BYTES = 45  # for each of an .obj file's: a million faces of nothing but positions, 38 MB, took 1.7 GB
 MODEL_SECONDS = 6e-7  # for each of them, on one core: a million faces, 38 MB, in 19 s
 MODEL_VIEW_SECONDS = 3e-8  # for each of them and each view: 1.1 s
-RENDER_PIXEL_BYTES = 800  # at most: 1024x1024 needed 770 MB more than 128x128
+RENDER_PIXEL_BYTES = 250  # twice what one took: 2048x2048 with depths and normals 480 MB more than 64x64
 
 # The trainer. Host memory does not depend on the device, on which the buffers lie as well.
 TRAINER_MB, TRAINER_MINUTES = 3000, 5  # PyTorch, a CUDA context, numba's compilation
