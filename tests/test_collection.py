@@ -30,6 +30,8 @@ def results(tmp_path_factory):
     exported(write_results(folder / NAMES[0]), "weights", thumbnails=1)
     for name in NAMES[1:]:
         shutil.copytree(folder / NAMES[0], folder / name)
+        table = folder / name / "metrics.csv"
+        table.write_text(table.read_text().replace(NAMES[0], name))
         (exported(folder / name, "weights", thumbnails=1) / ".snakemake_timestamp").touch()
     with open(folder / "objects.tsv", "w", newline="") as file:
         rows = [
@@ -136,11 +138,19 @@ def test_a_model_that_is_missing_is_named(results, tmp_path):
         write_collection(tmp_path, tmp_path / "objects.tsv", tmp_path / "collection")
 
 
-@pytest.mark.parametrize("cell, words", [("nan", "psnr: not all"), ("1e999", "psnr: not all"), ("x", "could not")])
-def test_metrics_that_are_no_numbers_are_not_passed_on(tmp_path, cell, words):
-    (tmp_path / "metrics.csv").write_text(f"object,view,psnr\nlamp,000,30\nlamp,001,{cell}\n")
+@pytest.mark.parametrize(
+    "row, words",
+    [
+        ("lamp,001,nan", "psnr: not all"),
+        ("lamp,001,1e999", "psnr: not all"),
+        ("lamp,001,x", "could not"),
+        ("chair,001,30", "of object 'chair'"),
+    ],
+)
+def test_metrics_that_are_no_numbers_or_another_object_s_are_not_passed_on(tmp_path, row, words):
+    (tmp_path / "metrics.csv").write_text(f"object,view,psnr\nlamp,000,30\n{row}\n")
     with pytest.raises(UserError, match=f"metrics.csv: {words}"):
-        mean_metrics(tmp_path / "metrics.csv")
+        mean_metrics(tmp_path / "metrics.csv", "lamp")
 
 
 def test_a_missing_example_is_named(results, tmp_path):

@@ -60,6 +60,17 @@ def test_nothing_is_said_that_is_not_known(tmp_path):
     assert list(status.lines(NOW)) == ["1 objects: 0 finished, 0 failed, 1 unfinished", "  1 not begun"]
 
 
+def test_what_is_no_folder_concerns_its_object_alone(run):
+    folder, objects = run
+    for name in ("loop", "file"):
+        with objects.open("a") as table:
+            table.write(f"{name}\tmetrics.csv\n")
+    (folder / "loop").symlink_to("loop")
+    (folder / "file").touch()
+    status = read_status(folder, folder / "logs", objects)
+    assert status.total == 12 and len(status.finished) == 3 and status.stages["not begun"] == 3
+
+
 def test_program(run):
     folder, objects = run
     command = [sys.executable, PROGRAM, "--results", folder, "--logs", folder / "logs"]

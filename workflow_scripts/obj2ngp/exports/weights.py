@@ -46,9 +46,12 @@ def key_of(name):
     return name.replace(".", "%2E")
 
 
-def mean_metrics(path):
-    """The mean over the views of each column of numbers in an object's table of metrics."""
+def mean_metrics(path, object):
+    """The mean over the views of each column of numbers in the table of metrics of an `object`. Raises UserError."""
     rows = read_table(path, ["object", "view"])
+    for row in rows:
+        if row["object"] != object:
+            raise UserError(f"{path}: of object {row['object']!r}")
     names = [name for name in rows[0] if name not in ("object", "view")] if rows else []
     if not names:
         raise UserError(f"{path}: holds no figures")
@@ -88,7 +91,7 @@ def write(source, folder):
     about = {
         "object": source.name,
         "category": category_of(source),
-        "metrics": mean_metrics(source.results / METRICS),
+        "metrics": mean_metrics(source.results / METRICS, source.name),
         "training": {name: value for name, value in model.header.items() if name != "occupancy_shape"},
         "source": {name: value for name, value in record.items() if name not in ("object", "split", "coverage")},
     }

@@ -1,5 +1,6 @@
 """Where a run stands, from the files of its results and logs alone: also of one that other machines are at."""
 
+import os
 import statistics
 import time
 from collections import Counter
@@ -65,12 +66,12 @@ def read_status(results, logs, objects):
             if failure:
                 raise FileNotFoundError
             status.finished.append(max((folder / file).stat().st_mtime for file in files))
-        except FileNotFoundError:
+        except OSError:  # one is missing, or what should be its folder is none
             failure = failure or outcomes.last_words()
             if failure:
                 status.reasons[failure.reason.split(": ", 1)[-1]] += 1  # without the file, which is each object's own
             else:
-                status.stages[next((STAGES[file] for file in STAGES if (folder / file).exists()), WAITING)] += 1
+                status.stages[next((STAGES[file] for file in STAGES if os.path.exists(folder / file)), WAITING)] += 1
             continue
         try:
             psnrs.append(figures_of(folder, "metrics.csv")["psnr"])
