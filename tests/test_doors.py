@@ -259,6 +259,7 @@ def test_any_name_is_taken_or_not(name):
         ),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "out of memory"),
         (ImportError("libx.so: failed to map segment from shared object"), "out of memory: libx.so: failed to map"),
+        (RuntimeError("can't start new thread"), "can't start new thread"),
         (OSError(28, os.strerror(28)), "No space left on device"),
         (PermissionError(13, os.strerror(13), "one.png"), "one.png: Permission denied"),
         (OSError(36, os.strerror(36), "a" * 9), "aaaaaaaaa: File name too long"),

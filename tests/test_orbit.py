@@ -1,6 +1,7 @@
 """The turntable: closed, evenly spaced, looking at the object; GIF and MP4 true to the frames."""
 
 import subprocess
+import sys
 from types import SimpleNamespace
 
 import imageio.v3 as iio
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from door_helpers import assert_refused, turns
 from obj2ngp.common.files import UserError
 from obj2ngp.common.settings import from_mapping
 from obj2ngp.ngp.settings import OrbitSettings
@@ -191,3 +193,13 @@ def test_the_bundled_ffmpeg_can_do_it():
 def test_impossible_turntables_are_refused(bad):
     with pytest.raises(UserError, match=next(iter(bad))):
         from_mapping(OrbitSettings, bad)
+
+
+def test_that_there_is_no_ffmpeg_is_told_in_a_line(scene, monkeypatch):
+    def find():
+        raise RuntimeError("No ffmpeg exe could be found.")
+
+    monkeypatch.setattr("imageio_ffmpeg.get_ffmpeg_exe", find)
+    for module in ("obj2ngp.ngp.video", "obj2ngp.ngp.turntable"):
+        monkeypatch.delitem(sys.modules, module)
+    assert_refused(turns(scene), scene, "model.safetensors", "No ffmpeg exe could be found.")

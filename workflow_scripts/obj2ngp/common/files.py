@@ -17,6 +17,7 @@ ERROR = "error: "  # how the line begins with which a program stops
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # In the words of PyTorch's RuntimeErrors, and of ImportErrors.
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "failed to map segment")
+NO_THREAD = "can't start new thread"  # in the words of Python's RuntimeError
 
 
 class UserError(Exception):
@@ -55,6 +56,8 @@ def failure(error, file=None):
         and any(w in str(error) for w in OUT_OF_MEMORY)
     ):
         return where + "out of memory" + (f": {first_line}" if first_line else "")
+    if isinstance(error, RuntimeError) and str(error) == NO_THREAD:
+        return where + NO_THREAD
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename is not None else where
         return where + (error.strerror or first_line)

@@ -9,7 +9,10 @@ from pathlib import Path
 from imageio_ffmpeg import get_ffmpeg_exe
 
 LONGEST_WORDS = 300  # of ffmpeg's that are passed on: one fault can bring hundreds of lines
-FFMPEG = [get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y"]
+try:
+    FFMPEG = [get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y"]
+except RuntimeError as error:  # there is none; or no further process can be started
+    raise OSError(errno.ENOENT, str(error)) from error
 REPRODUCIBLE = ["-fflags", "+bitexact", "-flags", "+bitexact", "-map_metadata", "-1"]
 
 # H.264 wants even sides. The colour space is stated and converted to, so that white stays white.
