@@ -90,6 +90,7 @@ def test_missing_and_wrong_files_are_refused_by_name(tmp_path):
     refused(write_table(tmp_path, ("chair", str(tmp_path / "folder.obj"))), "chair", "folder.obj")
     refused(write_table(tmp_path, ("chair", "a\x1b.obj")), "chair", "unsafe")
     refused(write_table(tmp_path, ("chair", "")), "chair")
+    refused(write_table(tmp_path, ("chair", "-x.obj")), "chair", "-x.obj: the path must not begin with -")
     for name in ("{a}", "<a>"):
         path = touch(tmp_path / f"{name}.obj")
         refused(write_table(tmp_path, ("chair", path)), f"{name}.obj: the path must not hold")

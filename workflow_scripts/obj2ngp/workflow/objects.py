@@ -363,6 +363,8 @@ def _check_name(item):
 def _check_path(item):
     if not item.path.isprintable():  # control characters, and bytes that are not UTF-8
         raise UserError(f"object {item.name}: unsafe characters in the path {item.path!r}")
+    if item.path.startswith("-"):  # programs would take it for an option
+        raise UserError(f"object {item.name}: {item.path}: the path must not begin with -")
     if SNAKEMAKES.search(item.path):
         raise UserError(f"object {item.name}: {item.path}: the path must not hold {{ or }}, or a word in < >")
     if item.is_model:
