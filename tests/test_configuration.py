@@ -86,6 +86,7 @@ def test_wrong_configuration_is_one_line_that_names_the_key(sections, words):
         ("orbit: {? [1] : 32}\n", "line 1: not usable YAML: "),
         ("orbit: &orbit {size: *orbit}\n", "line 1: not usable YAML: it holds itself"),
         ("orbit: {size: " + "[" * 20000, "line 1: not usable YAML: "),
+        ("orbit: {size: " + "[" * 900 + "]" * 900 + "}", "line 1: not usable YAML: nested too deeply"),
         ("orbit: {size: " + "9" * 5000 + "}\n", "not usable YAML: "),
         ("---\norbit:\n---\ntrain:\n", "line 3: not usable YAML: "),
         ("orbit: 2026-13-01\n", "not usable YAML: month must be in 1..12"),

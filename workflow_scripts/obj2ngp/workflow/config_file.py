@@ -8,6 +8,7 @@ from obj2ngp.common.checks import read_text
 from obj2ngp.common.files import UserError
 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML has it
+DEEPEST = 50  # keys and lists within one another, which Snakemake's reader takes by calls within one another
 
 
 def check_file(path):
@@ -40,12 +41,14 @@ def _read(text):
 
 
 def _refuse_twins(node, above, seen):
-    """Raise MarkedYAMLError where a mapping in `node` states a key twice, or something holds itself.
+    """Raise MarkedYAMLError where a mapping in `node` states a key twice, or something holds itself or too much.
 
     above, seen  the nodes that hold this one, and those that are known to be good
     """
     if node in above:
         raise yaml.MarkedYAMLError(problem="it holds itself", problem_mark=node.start_mark)
+    if len(above) > DEEPEST:
+        raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=node.start_mark)
     if isinstance(node, yaml.ScalarNode) or node is None or node in seen:
         return
     keys = set()
