@@ -203,3 +203,14 @@ def test_that_there_is_no_ffmpeg_is_told_in_a_line(scene, monkeypatch):
     for module in ("obj2ngp.ngp.video", "obj2ngp.ngp.turntable"):
         monkeypatch.delitem(sys.modules, module)
     assert_refused(turns(scene), scene, "model.safetensors", "No ffmpeg exe could be found.")
+
+
+def test_a_reader_that_goes_away_ends_the_turntable(tmp_path):
+    """What the frames print meets a broken pipe, which is not ffmpeg's: it waited for further frames for ever."""
+
+    def frames():
+        yield np.zeros((16, 16, 3), np.uint8)
+        raise BrokenPipeError(32, "Broken pipe", "standard output")
+
+    with pytest.raises(BrokenPipeError):
+        encode(frames(), 16, 16, 10, tmp_path / "o.gif", tmp_path / "o.webp", tmp_path / "o.mp4")

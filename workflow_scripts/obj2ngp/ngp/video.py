@@ -1,5 +1,6 @@
 """Frames to a looping GIF, a looping WebP and an MP4, through the ffmpeg that imageio-ffmpeg brings."""
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -69,10 +70,12 @@ def _feed(command, output, frames=(), shape=None):
             for frame in frames:
                 if frame.shape != shape:
                     raise ValueError(f"frame of shape {frame.shape}, expected {shape}")
-                process.stdin.write(frame.tobytes())
-            process.stdin.close()
-        except BrokenPipeError:
-            pass  # ffmpeg has ended: its exit code and messages below say why
+                try:
+                    process.stdin.write(frame.tobytes())
+                except BrokenPipeError:  # ffmpeg has ended: its exit code and messages say why
+                    break
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
         except BaseException:
             process.kill()
             raise
