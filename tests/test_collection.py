@@ -83,6 +83,12 @@ def test_shards_and_index(results, tmp_path):
     assert categories["03001627-d"] == "03001627" and categories["lamp"] is None
 
 
+def test_a_folder_whose_name_is_no_text(results, tmp_path):
+    out = tmp_path / os.fsdecode(b"\xff")
+    write_collection(results, results / "objects.tsv", out)
+    assert len(pyarrow.parquet.read_table((out / "index.parquet").open("rb"))) == len(NAMES)
+
+
 def test_the_same_files_give_the_same_bytes(results, tmp_path):
     """Whenever they are written, and whoever owns them."""
     contents = []

@@ -86,6 +86,12 @@ def test_waiting_says_for_what(start):
     )
 
 
+@pytest.mark.parametrize("text, who", [(b"12\n", "12"), (b"\x1b[2J1", "?"), (b"", "?"), ("²".encode(), "?")])
+def test_what_is_no_number_in_a_lock_file_is_nobody(tmp_path, text, who):
+    (tmp_path / "lock").write_bytes(text)
+    assert runtime.holder(str(tmp_path / "lock")) == who
+
+
 def test_jobs_on_one_card_compute_one_after_another(start, tmp_path):
     """Each says when its turn begins and ends: no two turns overlap."""
     code = (

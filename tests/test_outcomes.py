@@ -22,6 +22,7 @@ JOBS = {
     "render_views": (["model.safetensors"], ["test"]),
     "metrics": (["test"], ["metrics.csv"]),
     "orbit": (["model.safetensors"], ["orbit.gif"]),
+    "export_mesh": (["model.safetensors"], ["export/mesh"]),
 }
 
 
@@ -48,7 +49,8 @@ def project(tmp_path, monkeypatch):
     for name in ("broken", "fine", "killed", "still"):
         folder = tmp_path / "results" / name
         write_object(folder, [30.0])
-        (folder / "test").mkdir()
+        for path in ("test", "export/mesh"):
+            (folder / path).mkdir(parents=True)
         for job in JOBS:
             do(folder, job)
     write_objects(tmp_path / "objects.tsv", ["broken", "fine", "killed", "still"])
@@ -94,6 +96,19 @@ def test_what_stopped_is_told_with_its_rule_and_shows_no_former_figures(project)
         do(project / "results" / name, job)
     rows, failures, page = summarised(project)
     assert rows["(mean)"]["status"] == "4 of 4 objects" and not failures and "orbit.gif" in page["broken"]
+
+
+def test_a_job_that_failed_and_that_nobody_asks_for_any_more_is_no_failure(project):
+    with pytest.raises(UserError):
+        do(project / "results/broken", "export_mesh", UserError("no surface"))
+    rows, failures, _ = summarised(project)
+    assert rows["broken"]["status"] == "ok" and not failures
+    assert len(read_status(Path("results"), Path("logs"), project / "objects.tsv").finished) == 4
+
+    write_objects(project / "objects.tsv", ["broken"], ["export/mesh"])
+    rows, failures, _ = summarised(project)
+    assert rows["broken"]["status"] == failures["broken"]["reason"] == "no surface"
+    assert read_status(Path("results"), Path("logs"), project / "objects.tsv").reasons == {"no surface": 1}
 
 
 def test_a_program_that_stopped_without_a_record_is_told_by_its_log(project):

@@ -86,7 +86,8 @@ def holder(path):
     except OSError:
         return "?"
     try:
-        return os.read(descriptor, 20).decode("ascii", "replace").strip() or "?"
+        number = os.read(descriptor, 20).strip()
+        return number.decode() if number.isdigit() else "?"  # what is no number goes to no terminal
     finally:
         os.close(descriptor)
 

@@ -88,7 +88,8 @@ def write_index(path, rows):
     """Write rows, in which columns may be missing, as a parquet file."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     table = {name: pyarrow.array([row.get(name) for row in rows]) for name in columns}
-    pyarrow.parquet.write_table(pyarrow.table(table), path)
+    with open(path, "wb") as file:  # a path itself would have to be UTF-8
+        pyarrow.parquet.write_table(pyarrow.table(table), file)
 
 
 def shards_of(results, names, shard_bytes):

@@ -5,6 +5,7 @@ import statistics
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from .outcomes import Outcomes
 from .table import MissingResult, figures_of, read_objects
@@ -61,13 +62,12 @@ def read_status(results, logs, objects):
     for name, files in read_objects(objects).items():
         status.total += 1
         folder, outcomes = results / name, Outcomes(results, logs, name)
-        failure = next(outcomes.failures(), None)
         try:
-            if failure:
+            if any(outcomes.outdated(Path(file)) for file in files):
                 raise FileNotFoundError
             status.finished.append(max((folder / file).stat().st_mtime for file in files))
         except OSError:  # one is missing, or what should be its folder is none
-            failure = failure or outcomes.last_words()
+            failure = next(outcomes.failures(), None) or outcomes.last_words()
             if failure:
                 status.reasons[failure.reason.split(": ", 1)[-1]] += 1  # without the file, which is each object's own
             else:

@@ -145,9 +145,8 @@ def object_row(results, logs, name, files):
             row.update(figures_of(results / name, file))
         except MissingResult as problem:
             problems.append(str(problem))
-    failures = list(outcomes.failures())
-    if problems or failures:
-        words = filter(None, [outcomes.last_words()] if not failures else failures)
+    if problems:  # a failure without one is of what the object need no longer have
+        words = list(outcomes.failures()) or filter(None, [outcomes.last_words()])
         row["status"] = "; ".join(dict.fromkeys(each.reason for each in words)) or "; ".join(problems)
     return {key: float(shown(cell)) if isinstance(cell, float) else cell for key, cell in row.items()}
 
