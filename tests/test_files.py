@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -123,10 +124,31 @@ def test_what_is_neither_a_file_nor_a_folder_is_not_replaced(tmp_path, how, link
         (tmp_path / "link").symlink_to(pipe)
     with pytest.raises(UserError, match="neither a file nor a folder"), how(tmp_path / "link" if link else pipe):
         raise AssertionError("work was done")
-    with pytest.raises(UserError, match="neither a file nor a folder"):
-        set_aside(tmp_path / "link" if link else pipe)
     assert sorted(path.name for path in tmp_path.iterdir()) == (["link", "pipe"] if link else ["pipe"])
     assert pipe.is_fifo()
+
+
+def make_device(path):
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 3))  # as /dev/null
+    except PermissionError:
+        pytest.skip("only root makes devices")
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/null")])
+def test_what_is_no_file_is_set_aside_as_well(tmp_path, make):
+    make(tmp_path / "model.st")
+    assert set_aside(tmp_path / "model.st") == tmp_path / ".model.unusable.st"
+    make(tmp_path / "model.st")
+    set_aside(tmp_path / "model.st")
+    assert [path.name for path in tmp_path.iterdir()] == [".model.unusable.st"]
+
+
+def test_a_device_is_not_set_aside(tmp_path):
+    make_device(tmp_path / "null")
+    with pytest.raises(UserError, match="null: a device"):
+        set_aside(tmp_path / "null")
+    assert (tmp_path / "null").exists()
 
 
 @pytest.mark.parametrize("how, other", [(atomic_path, "folder"), (atomic_folder, "file")])

@@ -123,7 +123,11 @@ def test_a_run_of_another_program_has_another_key(images, cpu, monkeypatch, name
     assert run_key(run, images) != key
 
 
-@pytest.mark.parametrize("content", [b"", b"junk" * 1000, None])
+def linked_to_nothing(path):
+    path.symlink_to(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"junk" * 1000, None, os.mkdir, os.mkfifo, linked_to_nothing])
 def test_a_checkpoint_that_is_not_ours_is_set_aside(folder, content):
     """Unreadable, or of other settings: one line says so, and the run begins anew."""
     command = train_command(folder, {"steps": 30, "samples_per_step": 2048, "network": {"levels": 4}})
@@ -131,12 +135,14 @@ def test_a_checkpoint_that_is_not_ours_is_set_aside(folder, content):
     if content is None:
         content = {"key": "another run's", "seconds": 0, "rows": []}
         save_tensors(checkpoint, {"step": np.zeros(1, np.int32)}, content)
+    elif callable(content):
+        content(checkpoint)
     else:
         checkpoint.write_bytes(content)
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(f"{checkpoint}: ") == 1 and done.stdout.count("; beginning anew\n") == 1
-    assert (folder / ".model.checkpoint.unusable.safetensors").exists() == isinstance(content, bytes)
+    assert os.path.lexists(folder / ".model.checkpoint.unusable.safetensors") != isinstance(content, dict)
     assert load_model(folder / "model.safetensors").header["steps"] == 30
 
 

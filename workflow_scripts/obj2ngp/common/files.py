@@ -198,12 +198,14 @@ def _refuse_other(path, folder=False):
 
 
 def set_aside(path):
-    """Rename the file `path`, which cannot be used, so that it is out of the way: X.Y becomes the hidden .X.unusable.Y.
+    """Rename what is at `path` and cannot be used, so that it is out of the way: X.Y becomes the hidden .X.unusable.Y.
 
-    Returns the new Path. One that was set aside before is gone.
+    Returns the new Path. What was set aside before is gone. Raises UserError for a device, which others use.
     """
     path = Path(path)
-    _refuse_other(path)
+    mode = os.lstat(str(path)).st_mode
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        raise UserError(f"{path}: a device")
     target = path.with_name(f".{path.stem.lstrip('.')}.unusable{path.suffix}")
     remove(target)
     os.replace(str(path), str(target))

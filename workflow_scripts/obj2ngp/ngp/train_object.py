@@ -1,6 +1,7 @@
 """One object's training, from its images to the model and the log, with checkpoints between."""
 
 import contextlib
+import os
 import platform
 import time
 
@@ -133,7 +134,7 @@ def train_object(name, renders, settings, backend_name, model, log):
         with placing(source):
             run = TrainingRun(images, config, workspace)
         key = run_key(run, images)
-        if checkpoint.exists():
+        if os.path.lexists(checkpoint):
             reporter.rows = rows_so_far(checkpoint, run, key)
         saved = time.monotonic()
         for row in steps(run):
