@@ -201,11 +201,15 @@ LATTICES = [
     ("flat", lattice_with(code=CODE[0]), "of shape (4, 4)"),
     ("no cube", lattice_with(code=CODE[:2]), "of shape (2, 4, 4)"),
     ("no cell", lattice_with(code=CODE[:0, :0, :0]), "of shape (0, 0, 0)"),
-    *((f"scale {v}", lattice_with(scale=np.float64(v)), "scale: ") for v in (0, -1, damage.NAN, damage.INF)),
+    *(
+        (f"scale {v}", lattice_with(scale=np.float64(v)), "scale: ")
+        for v in (0, -1, 1e-300, 1e300, damage.NAN, damage.INF)
+    ),
     ("two scales", lattice_with(scale=np.ones(2)), "scale: "),
     ("text", lattice_with(scale=np.array("1")), "scale: "),
     ("short offset", lattice_with(offset=np.zeros(2)), "offset: "),
     ("offset of NaN", lattice_with(offset=np.full(3, damage.NAN)), "offset: "),
+    ("offset far away", lattice_with(offset=np.full(3, 1e300)), "offset: "),
 ]
 
 

@@ -149,6 +149,18 @@ def test_the_source_lies_as_the_record_says(tmp_path):
         source_surface(model, write_record(tmp_path, {}))
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-5, 1e8])
+def test_a_record_of_another_size_is_refused(tmp_path, scale):
+    """All of a surface in one point is searched without end."""
+    model = write_obj(tmp_path / "ball.obj", ball_mesh())
+    record = write_record(tmp_path)
+    content = json.loads(record.read_text())
+    content["normalization"]["scale"] = scale
+    record.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="record.json: normalization.scale: "):
+        source_surface(model, record)
+
+
 def test_polygons_are_taken_apart_into_fans():
     triangles, face = triangulated(np.array([0, 3, 8]))
     assert triangles.tolist() == [[0, 1, 2], [3, 4, 5], [3, 5, 6], [3, 6, 7]] and face.tolist() == [0, 1, 1, 1]

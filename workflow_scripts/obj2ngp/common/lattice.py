@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .checks import open_file
+from .checks import checked, mapping, number, numbers, open_file
 from .files import UserError, atomic_path
+
+# Where the unit cube lies, as files say it: the edges of the cube that are a world unit, and the world's origin in it.
+PLACE = {"scale": number(1e-6, 1e6), "offset": numbers(3)}
 
 # A file holds the logarithm of density in bytes: 0 up to the lowest, 255 from the highest on, steps of 6 % between.
 # Surfaces are looked for well inside this range.
@@ -56,15 +59,13 @@ def load_lattice(path):
             code, scale, offset = file["code"], file["scale"], file["offset"]
         if code.dtype != np.uint8 or code.shape != code.shape[:1] * 3 or not code.size:
             raise ValueError(f"code: {code.dtype} of shape {code.shape}")
-        for name, array, shape in (("scale", scale, ()), ("offset", offset, (3,))):
-            if array.dtype != float or array.shape != shape or not np.isfinite(array).all():
-                raise ValueError(f"{name}: {array.tolist()}")
-        if scale <= 0:
-            raise ValueError(f"scale: {scale}")
+        if scale.dtype != float or offset.dtype != float:
+            raise ValueError(f"scale: {scale.dtype}, offset: {offset.dtype}")
     except (UserError, MemoryError):
         raise
     except Exception as error:  # NumPy and its archives meet damaged files with errors of all kinds
         raise UserError(f"{path}: no density lattice: {error}") from error
+    checked({"scale": scale.tolist(), "offset": offset.tolist()}, mapping(PLACE), path)
     table = (LOWEST * (HIGHEST / LOWEST) ** (np.arange(256) / 255)).astype(np.float32)
     table[0] = 0
     return Lattice(table[code], float(scale), offset)

@@ -13,8 +13,8 @@ from safetensors.numpy import save
 
 from obj2ngp.common.checks import mapping, numbers, whole
 from obj2ngp.common.files import UserError, atomic_path, set_aside
+from obj2ngp.common.lattice import PLACE
 from obj2ngp.common.tensor_files import KEY, read_header
-from obj2ngp.views.nerf_synthetic import PLACE
 
 from .buffers import OccupancyGrid
 from .config import TrainConfig, from_dict

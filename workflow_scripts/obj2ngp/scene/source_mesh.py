@@ -12,6 +12,7 @@ from .obj_file import read_obj
 from .palette import read_palette
 from .problems import Problems
 
+LONGEST_SIDE = 1e-4, 1e2  # of the model in the world, between which render.scale puts it with room to spare
 SOLID = 0.5  # opacity from which on a material is a surface: median depth, at half of the light, passes the others
 
 RECORD = mapping(  # of a render; that of a set of pictures may have another `up`
@@ -44,7 +45,7 @@ def read_source(model, record):
     record  path of the record.json that the render program wrote of its views
 
     Faces that lie on one another are one, and broken ones are left out, as in the render. Raises UserError where the
-    record or the model cannot be read.
+    record or the model cannot be read, or the record is not one of this model's size.
     """
     content = read_json(record, RECORD)
     up, scale = content["settings"]["up"], content["normalization"]["scale"]
@@ -55,7 +56,10 @@ def read_source(model, record):
     palette = read_palette(obj, str(model), used, problems, lambda path: None)  # the render's record has these files
     textured = np.array([material.texture is not None for material in palette])
     mesh = build_mesh(obj, model, textured, up, 1.0, None, problems)
-    corners = scale / mesh.scale * (mesh.corners - mesh.translation) + translation
+    side = scale / mesh.scale
+    if not LONGEST_SIDE[0] < side < LONGEST_SIDE[1]:
+        raise UserError(f"{record}: normalization.scale: {scale:g} makes the longest side of {model} {side:g}")
+    corners = side * (mesh.corners - mesh.translation) + translation
     return dataclasses.replace(mesh, corners=corners), palette
 
 

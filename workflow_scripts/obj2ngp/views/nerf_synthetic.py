@@ -10,7 +10,8 @@ import re
 import numpy as np
 
 from obj2ngp.common.cameras import field_of_view, focal_length, transforms
-from obj2ngp.common.checks import Unfit, every, items, mapping, matrix, number, numbers, shown, text, whole
+from obj2ngp.common.checks import Unfit, every, items, mapping, matrix, number, shown, text, whole
+from obj2ngp.common.lattice import PLACE
 
 from .picture_files import write_picture
 from .posed_images import Cameras, read_description
@@ -20,7 +21,6 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")  # 
 RIGID = 1e-3  # by which the entries of R^T R may differ from the identity's
 SQUARE = 1e-4  # relative difference of the focal lengths of square pixels: a tenth of a pixel in a thousand
 PIXELS = whole(1, 65535)  # along a side
-SCALE = number(1e-6, 1e6)  # edges of the unit cube that are a world unit
 ANGLE = number(1e-4, 3.14)  # radians: beyond, focal lengths are as good as infinite, or 0
 FOCAL = number(1e-3)
 
@@ -53,7 +53,6 @@ INTRINSICS = {
     "h": PIXELS,
 }
 FRAME = mapping({"file_path": text(), "transform_matrix": POSE})
-PLACE = {"scale": SCALE, "offset": numbers(3)}
 
 # What would have to be read to get the cameras right: lens distortion by its coefficients, and other kinds of camera.
 DISTORTION = re.compile(r"[kps]\d+|(distortion|ftheta|fisheye).*|is_fisheye|rolling_shutter")

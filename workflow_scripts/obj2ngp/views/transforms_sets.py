@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from obj2ngp.common.checks import Unfit, choice, every, items, mapping, matrix, number, numbers, text, truth
+from obj2ngp.common.lattice import PLACE
 
 from .image_sets import Frame, ImageSet
 from .kinds import OF_SPLIT, SINGLE, SPLITS
-from .nerf_synthetic import FRAME, IMAGE_SUFFIXES, INTRINSICS, PLACE, PROJECTIONS, a_picture_each, cameras_of
+from .nerf_synthetic import FRAME, IMAGE_SUFFIXES, INTRINSICS, PROJECTIONS, a_picture_each, cameras_of
 from .posed_images import DataError, read_description
 
 DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")  # in the order of nerfstudio's `distortion_params`
