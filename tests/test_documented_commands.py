@@ -38,7 +38,7 @@ PLAIN = ".venv/bin/snakemake --cores all"
 
 @pytest.fixture
 def clone(tmp_path):
-    """The project as it is cloned, installed, and with a model in the folder that the documents name."""
+    """The project as it is cloned and installed, a model in the folder that the documents name, and results of before."""
     project = Project.create(tmp_path / "obj2ngp")
     shutil.copy2(ROOT / "config" / "config.yaml", project.root / "config")
     for name in ("Makefile", "requirements", "setup", "demo"):
@@ -49,6 +49,9 @@ def clone(tmp_path):
     (project.root / "models").rename(project.root / "path" / "to" / "models")
     for split in ("train", "test"):
         write_images(ball_images(around(3), size=16), project.root / "path" / "to" / "sets" / "ball", split)
+    before = tmp_path / "before" / "results"
+    before.mkdir(parents=True)
+    (before / "summary.csv").write_text("object,status\n")
     return project
 
 
