@@ -38,7 +38,7 @@ PLAIN = ".venv/bin/snakemake --cores all"
 
 @pytest.fixture
 def clone(tmp_path):
-    """The project as it is cloned and installed, a model in the folder that the documents name, and results of before."""
+    """The project, cloned and installed, a model in the folder that the documents name, and results of before."""
     project = Project.create(tmp_path / "obj2ngp")
     shutil.copy2(ROOT / "config" / "config.yaml", project.root / "config")
     for name in ("Makefile", "requirements", "setup", "demo"):
