@@ -18,13 +18,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-import yaml
 from record import append, processor
 from scenes import ROOT
 
 sys.path.insert(0, str(ROOT / "tests"))
 
-from workflow_project import CUBE, TINY  # noqa: E402
+from workflow_project import TINY, Project  # noqa: E402
 
 JOB = re.compile(r"^rule (\w+):$.*?^Shell command: (.*?)$", re.MULTILINE | re.DOTALL)
 SPLIT = re.compile("--split (\\w+)")
@@ -35,9 +34,9 @@ def make_project(folder, settings):
     """An object to be made in `folder`, with the configuration `settings`."""
     for place in ("models", "config"):
         (folder / place).mkdir(parents=True)
-    (folder / "models/cube.obj").write_text(CUBE.format(name="cube"))
-    (folder / "models/cube.mtl").write_text("newmtl paint\nKd 0.8 0.2 0.1\n")
-    (folder / "config/config.yaml").write_text(yaml.safe_dump({"objects": {"folder": "models"}, **TINY, **settings}))
+    project = Project(folder)
+    project.add_cube("cube")
+    project.configure(objects={"folder": "models"}, **{**TINY, **settings})
 
 
 def commands(checkout, folder):

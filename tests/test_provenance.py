@@ -302,7 +302,7 @@ def test_verify_reads_every_byte(folder, tmp_path):
 
 
 def test_verify_goes_on_where_files_cannot_be_read(folder, tmp_path):
-    """A device in place of a model, a pipe among pictures, a record without a digest: of each, its object is stale."""
+    """A pipe among pictures, a record without a digest: of each, its job is stale."""
     expected = {"chair": {"draw": PARAMETERS, "count": PARAMETERS}}
     (folder / "pictures" / "2.png").unlink()
     os.mkfifo(folder / "pictures" / "2.png")

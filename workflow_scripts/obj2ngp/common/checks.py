@@ -25,7 +25,7 @@ LARGEST_FILE = 1 << 28  # bytes of a text file: a transforms file of 300,000 vie
 NAME = re.compile("\\w[\\w.+\u0300-\u036f\u0483-\u1dff\u20d0-\u20f0\u302a-\u309a\ua66f-\uabed\ufe20-\ufe2f-]*")
 _IN_NO_NAME = re.compile("[\0\ud800-\udfff]")  # what no name of a file holds: NUL and lone surrogates
 LONGEST_SHOWN = 80  # characters of a value in a message
-LONGEST_NAME = 255  # bytes of a file's name
+LONGEST_NAME = 255  # bytes of a file's name, on Linux
 LONGEST_INTEGER = 1000  # digits of a whole number in JSON: more take Python long, and no number is as large
 
 

@@ -13,7 +13,7 @@ import os
 import re
 import typing
 
-from obj2ngp.common.checks import LONGEST_SHOWN, parse_json, shown
+from obj2ngp.common.checks import LONGEST_NAME, LONGEST_SHOWN, parse_json, shown
 from obj2ngp.common.files import UserError, in_a_line
 
 AUTO = "auto"
@@ -97,7 +97,7 @@ def check_path(name, path):
         raise ValueError(f"{name}: must not contain {{ or }}, a word in < >, or \\, which Blender takes for /")
     if not path.isprintable() or path != path.strip() or path.startswith("-"):
         raise ValueError(f"{name}: must not begin with -, nor begin or end with a space, nor hold control characters")
-    if any(len(os.fsencode(part)) > 255 for part in path.split("/")) or len(path) > 1000:
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in path.split("/")) or len(path) > 1000:
         raise ValueError(f"{name}: its path, or a name in it, is too long")
 
 

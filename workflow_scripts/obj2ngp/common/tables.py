@@ -57,15 +57,17 @@ def _safe(cell):
     if not isinstance(cell, str):
         return cell
     cell = in_a_line(cell)
-    return "'" + cell if _is_formula(cell.lstrip("'")) else cell
+    return "'" + cell if _is_formula(cell) else cell
 
 
 def _plain(cell):
     """What `_safe` made the `cell` of, but for control characters."""
-    return cell[1:] if cell[:1] == "'" and _is_formula(cell.lstrip("'")) else cell
+    return cell[1:] if cell[:1] == "'" and _is_formula(cell) else cell
 
 
 def _is_formula(cell):
+    """Whether a cell looks like a formula, be it behind any number of '."""
+    cell = cell.lstrip("'")
     if not cell.startswith(FORMULA):
         return False
     try:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import obj2ngp
-from obj2ngp.common.files import atomic_path, make_room, printable, set_aside
+from obj2ngp.common.files import atomic_path, make_room, printable, remove, set_aside
 from obj2ngp.common.memory import require_memory
 from obj2ngp.common.settings import read_mapping
 from obj2ngp.common.tables import write_table
@@ -152,5 +152,4 @@ def train_object(name, renders, settings, backend_name, model, log):
     with atomic_path(log) as temporary:
         write_table(temporary, LOG_COLUMNS, reporter.rows)
         save_model(model, run, header)
-    if checkpoint.exists():
-        checkpoint.unlink()
+    remove(checkpoint)

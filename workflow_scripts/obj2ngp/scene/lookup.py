@@ -3,7 +3,9 @@
 import os
 import re
 
-LONGEST_PATH, LONGEST_NAME = 4096, 255  # bytes, on Linux: nothing lies at a longer one
+from obj2ngp.common.checks import LONGEST_NAME
+
+LONGEST_PATH = 4096  # bytes, on Linux: nothing lies at a longer one
 DEEPEST = 32  # folders of a reference that are looked for below others: more is a mistake, and takes long
 IMAGE_FOLDERS = ("images", "textures", os.path.join("materials", "textures"))
 
